@@ -1,0 +1,1 @@
+//! Criterion benches and the cost-against-plaintext table.

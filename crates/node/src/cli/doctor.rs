@@ -1,0 +1,33 @@
+//! `tercet doctor`: everything about a run that one party can check alone.
+
+use std::net::UdpSocket;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::say;
+use crate::config::NodeConfig;
+use crate::job::Job;
+use crate::node;
+
+pub(super) fn run(config: &Path, job: &Path) -> Result<()> {
+    let config = NodeConfig::read(config)?;
+    let job = Job::read(job)?;
+    let party = job.party(&config.name)?;
+    say(format_args!("job          {} ({}), sha256 {}", job.name, job.protocol.name(), job.hash()))?;
+    say(format_args!("party        {} as {}", party.name, party.role.name()))?;
+    let roster = node::roster(&job)?;
+    let identity = node::identity(&config, party)?;
+    say(format_args!("certificate  {}", identity.fingerprint()))?;
+    for peer in roster.parties().iter().filter(|peer| peer.name() != party.name) {
+        say(format_args!("peer         {peer} at {}", roster.address(peer.id())))?;
+    }
+    let socket = UdpSocket::bind(config.listen);
+    socket.with_context(|| format!("UDP {} cannot be listened on: stop what holds it or correct `listen`", config.listen))?;
+    say(format_args!("listen       {} is free", config.listen))?;
+    node::read_rows(&job, &[(party, &config.data)])?;
+    say(format_args!("rows         {} training, {} test, all within the schema", party.rows.train, party.rows.test))?;
+    node::prepare_out(&config)?;
+    say(format_args!("results      {} can be written", config.out.display()))?;
+    say("ready        nothing stands in the way of a run on this side")
+}

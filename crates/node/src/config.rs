@@ -1,0 +1,140 @@
+//! The node file: what one party keeps to itself. Where its key, its data and its results are, and where it listens.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::sources::PartySources;
+use crate::toml_fault;
+
+/// A file of this party cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there or may not be read.
+    #[error("{} cannot be read ({source}): check the path and its permissions", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// TOML does not parse, a key is unknown, a value has the wrong form.
+    #[error("line {line} of {}: {message}", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// The parser's words, on one line.
+        message: String,
+    },
+    /// A value out of range.
+    #[error("{} cannot be used: {message}", path.display())]
+    Meaning {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+/// A checked node file. Paths are absolute; relative ones in the file start at the file's folder.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// This party's name in the job.
+    pub name: String,
+    /// The address to listen at.
+    pub listen: SocketAddr,
+    /// The private key, PEM.
+    pub key: PathBuf,
+    /// The certificate, PEM.
+    pub certificate: PathBuf,
+    /// The folder for results and records; created if absent.
+    pub out: PathBuf,
+    /// A file for the log, besides stderr.
+    pub log: Option<PathBuf>,
+    /// A deadline in place of the job's.
+    pub deadline: Option<Duration>,
+    /// This party's rows.
+    pub data: PartySources,
+    /// Transport tuning.
+    pub transport: TransportConfig,
+}
+
+/// Transport tuning. Both ends of a link work with any setting; the defaults suit a fast network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransportConfig {
+    /// Largest UDP payload, bytes, at least 1200: used at once on loopback, found by probing elsewhere.
+    pub max_datagram: Option<u16>,
+    /// Bytes received from a peer ahead of the protocol, online phase.
+    pub read_ahead_online: Option<usize>,
+    /// Bytes received from a peer ahead of the protocol, offline phase.
+    pub read_ahead_offline: Option<usize>,
+}
+
+/// The file's form.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    name: String,
+    listen: SocketAddr,
+    key: PathBuf,
+    certificate: PathBuf,
+    out: PathBuf,
+    log: Option<PathBuf>,
+    deadline_seconds: Option<u64>,
+    #[serde(default)]
+    data: PartySources,
+    #[serde(default)]
+    transport: TransportConfig,
+}
+
+impl NodeConfig {
+    /// Reads and checks a node file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the line where the form is wrong.
+    pub fn read(path: &Path) -> Result<NodeConfig, ConfigError> {
+        let raw: RawConfig = read_toml(path)?;
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let base = path.parent().unwrap_or(Path::new("."));
+        let absolute = |file: PathBuf| std::path::absolute(base.join(file)).map_err(unreadable);
+        if raw.deadline_seconds.is_some_and(|seconds| !(1..=86_400).contains(&seconds)) {
+            let message = "`deadline_seconds` must be from 1 to 86400".to_owned();
+            return Err(ConfigError::Meaning { path: path.to_owned(), message });
+        }
+        let TransportConfig { max_datagram, read_ahead_online, read_ahead_offline } = raw.transport;
+        let small = |window: Option<usize>| window.is_some_and(|bytes| bytes < 1 << 20);
+        if max_datagram.is_some_and(|bytes| bytes < 1200) || small(read_ahead_online) || small(read_ahead_offline) {
+            let message = "in [transport], `max_datagram` must be at least 1200 and the windows at least 1048576 bytes";
+            return Err(ConfigError::Meaning { path: path.to_owned(), message: message.to_owned() });
+        }
+        Ok(NodeConfig {
+            name: raw.name,
+            listen: raw.listen,
+            key: absolute(raw.key)?,
+            certificate: absolute(raw.certificate)?,
+            out: absolute(raw.out)?,
+            log: raw.log.map(absolute).transpose()?,
+            deadline: raw.deadline_seconds.map(Duration::from_secs),
+            data: raw.data.absolute(base).map_err(unreadable)?,
+            transport: raw.transport,
+        })
+    }
+}
+
+/// A TOML file as a value.
+pub(crate) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|error| {
+        let (line, message) = toml_fault::describe(&text, &error);
+        ConfigError::Form { path: path.to_owned(), line, message }
+    })
+}

@@ -1,0 +1,21 @@
+//! The `tercet` program: everything between the command line and the engine.
+//!
+//! * [`job`]: what the three parties agreed on; [`config`] and [`sources`]: what one party keeps to itself.
+//! * [`node`]: one party's run, from its rows to the model, the record and the goodbye.
+//! * [`baseline`]: the same job in floating point on rows in one place.
+//! * [`testnet`]: three node processes of this program on loopback.
+//! * [`cli`]: the commands; [`logging`] and [`progress`]: what a person sees meanwhile.
+
+#![forbid(unsafe_code)]
+
+pub mod baseline;
+pub mod cli;
+pub mod config;
+pub mod job;
+pub mod logging;
+pub mod node;
+pub mod progress;
+pub mod sources;
+pub mod testnet;
+mod text;
+mod toml_fault;

@@ -1,0 +1,98 @@
+//! From files to a transport: who this party is, where it listens, and that all three hold the same job.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use tercet_net::quic::{self, Options, QuicListener, QuicTransport};
+use tercet_net::{Identity, PartyId, Roster, RosterEntry, Transport};
+use tercet_share::EphemeralKey;
+
+use crate::config::NodeConfig;
+use crate::job::{Job, JobParty};
+
+/// The roster of a job.
+///
+/// # Errors
+/// When the job leaves an address or a fingerprint empty.
+pub(crate) fn roster(job: &Job) -> Result<Roster> {
+    let mut entries = Vec::with_capacity(PartyId::COUNT);
+    for party in &job.parties {
+        entries.push(RosterEntry {
+            name: party.name.clone(),
+            address: party.address()?.to_owned(),
+            fingerprint: party.fingerprint()?,
+        });
+    }
+    let entries: [RosterEntry; PartyId::COUNT] =
+        entries.try_into().map_err(|_| anyhow::anyhow!("a job has exactly three parties"))?;
+    Ok(Roster::new(entries)?)
+}
+
+/// This party's key and certificate, if the job pins it.
+///
+/// # Errors
+/// When the files cannot be used, or the job pins another certificate for this party.
+pub(crate) fn identity(config: &NodeConfig, party: &JobParty) -> Result<Identity> {
+    let identity = Identity::load(&config.certificate, &config.key)?;
+    let (own, pinned) = (identity.fingerprint(), party.fingerprint()?);
+    if own != pinned {
+        bail!(
+            "the certificate {} has the fingerprint {own} but the job pins {pinned} for `{}`: \
+             name the right certificate, or agree on the fingerprint",
+            config.certificate.display(),
+            party.name
+        );
+    }
+    Ok(identity)
+}
+
+/// A transport to two peers with the same job, and what is needed to agree on secret keys with each of them.
+pub(super) struct Joined {
+    pub(super) transport: QuicTransport,
+    pub(super) key: EphemeralKey,
+    /// SHA-256 of the three certificates.
+    pub(super) identities: [[u8; 32]; PartyId::COUNT],
+}
+
+/// Listens, waits for the two peers, and compares the job with theirs.
+pub(super) fn join(job: &Job, config: &NodeConfig, roster: Roster, identity: Identity) -> Result<Joined> {
+    let deadline = config.deadline.unwrap_or(job.deadline);
+    let listener = QuicListener::bind(identity, config.listen)?;
+    tracing::info!("listening at {}, waiting up to {} s for the others", listener.local_addr(), deadline.as_secs());
+    let key = EphemeralKey::generate()?;
+    let opening = quic::Job {
+        hash: *job.hash().as_bytes(),
+        text: Some(job.text().to_owned()),
+        step: 0,
+        key: key.public().to_vec(),
+    };
+    let mut options = Options { deadline, join_deadline: deadline, ..Options::default() };
+    let tuning = config.transport;
+    options.max_datagram = tuning.max_datagram.unwrap_or(options.max_datagram);
+    options.read_ahead.online = tuning.read_ahead_online.unwrap_or(options.read_ahead.online);
+    options.read_ahead.offline = tuning.read_ahead_offline.unwrap_or(options.read_ahead.offline);
+    let transport = listener.connect(&roster, opening, options)?;
+    tracing::info!("session {} with the same job at all three parties", transport.session());
+    let identities = PartyId::ALL.map(|party| *roster.fingerprint(party).as_bytes());
+    Ok(Joined { transport, key, identities })
+}
+
+/// Makes the folder for results, which must not hold any yet.
+///
+/// # Errors
+/// When the folder cannot be written, or holds the results of an earlier run.
+pub(crate) fn prepare_out(config: &NodeConfig) -> Result<()> {
+    let out = &config.out;
+    for file in [super::record::FILE, super::MODEL_FOLDER] {
+        if out.join(file).symlink_metadata().is_ok() {
+            bail!(
+                "{} holds the results of an earlier run: name another `out` folder, or move them away",
+                out.display()
+            );
+        }
+    }
+    fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
+    // Tried now: a full training should not end at a folder that cannot be written.
+    tempfile::tempfile_in(out).with_context(|| format!("the folder {} cannot be written", out.display()))?;
+    Ok(())
+}

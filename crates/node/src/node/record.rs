@@ -1,0 +1,207 @@
+//! The record of a run: what was done, at what cost, and everything that was opened. It holds no value of any row.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tercet_data::atomic::{Mode, atomic_write};
+use tercet_engine::OpeningRecord;
+use tercet_net::Phase;
+use tercet_train::Metric;
+
+use super::training::Accounts;
+use crate::job::{Job, JobParty};
+
+/// Name of the file in a node's `out` folder.
+pub const FILE: &str = "record.json";
+
+/// First field of the file; the number changes when the format does.
+const FORMAT: &str = "tercet-record-1";
+
+/// One party's record of one run.
+#[derive(Debug, Serialize)]
+pub struct Record {
+    format: &'static str,
+    program: &'static str,
+    job: String,
+    job_hash: String,
+    protocol: &'static str,
+    party: PartyFacts,
+    /// Hexadecimal; equal at all parties, fresh for every run.
+    pub session: String,
+    /// What carried the messages.
+    pub transport: &'static str,
+    /// `finished`, or `failed` with a reason.
+    pub outcome: RunOutcome,
+    /// When the run began, seconds since 1970.
+    pub started: u64,
+    /// Wall-clock seconds.
+    pub seconds: Seconds,
+    /// Steps of training done.
+    pub steps: u64,
+    /// Epochs begun.
+    pub epochs: u32,
+    /// Evaluations; loss and accuracy only where the job opened them to this party.
+    pub metrics: Vec<Metric>,
+    /// Bytes on this party's links.
+    pub bytes: Bytes,
+    /// Online rounds.
+    pub rounds: Rounds,
+    /// Everything that was opened, to whom and why.
+    pub openings: Vec<OpeningRecord>,
+    /// The model's folder, if this party received it.
+    pub model: Option<String>,
+}
+
+/// Who writes the record.
+#[derive(Debug, Serialize)]
+struct PartyFacts {
+    name: String,
+    role: &'static str,
+    index: usize,
+}
+
+/// How a run ended.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "status")]
+pub enum RunOutcome {
+    /// Everything that the job releases was given out.
+    Finished,
+    /// It stopped early.
+    Failed {
+        /// One sentence.
+        reason: String,
+    },
+}
+
+/// Seconds by phase.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Seconds {
+    /// Waiting for the other parties and comparing the job.
+    pub joining: f64,
+    /// From the first step to the last evaluation.
+    pub training: f64,
+    /// Everything from the start of the program, data files included.
+    pub total: f64,
+}
+
+/// Bytes by phase and direction. Payload and message headers; TLS and UDP come on top.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Bytes {
+    /// Sent, both phases.
+    pub sent: u64,
+    /// Received, both phases.
+    pub received: u64,
+    /// Sent in the online phase.
+    pub sent_online: u64,
+    /// Sent in preprocessing.
+    pub sent_offline: u64,
+    /// Received in the online phase.
+    pub received_online: u64,
+    /// Received in preprocessing.
+    pub received_offline: u64,
+    /// Sent, by operation.
+    pub sent_by_operation: BTreeMap<String, u64>,
+}
+
+/// Rounds by operation.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Rounds {
+    /// All of them. A dealer, which waits for nobody, has none.
+    pub total: u64,
+    /// By operation.
+    pub by_operation: BTreeMap<String, u64>,
+}
+
+impl Record {
+    /// A record of nothing done yet.
+    pub fn new(job: &Job, party: &JobParty) -> Record {
+        Record {
+            format: FORMAT,
+            program: concat!("tercet ", env!("CARGO_PKG_VERSION")),
+            job: job.name.clone(),
+            job_hash: job.hash().to_string(),
+            protocol: job.protocol.name(),
+            party: PartyFacts {
+                name: party.name.clone(),
+                role: party.role.name(),
+                index: party.role.index(),
+            },
+            session: String::new(),
+            transport: "quic",
+            outcome: RunOutcome::Finished,
+            started: 0,
+            seconds: Seconds::default(),
+            steps: 0,
+            epochs: 0,
+            metrics: Vec::new(),
+            bytes: Bytes::default(),
+            rounds: Rounds::default(),
+            openings: Vec::new(),
+            model: None,
+        }
+    }
+
+    /// Fills in what the run cost and opened.
+    pub(super) fn account(&mut self, accounts: &Accounts) {
+        let meter = &accounts.meter;
+        let sent = |phase| meter.sent(phase).total_bytes();
+        let received = |phase| meter.received(phase).total_bytes();
+        let mut bytes = Bytes {
+            sent_online: sent(Phase::Online),
+            sent_offline: sent(Phase::Offline),
+            received_online: received(Phase::Online),
+            received_offline: received(Phase::Offline),
+            ..Bytes::default()
+        };
+        bytes.sent = bytes.sent_online + bytes.sent_offline;
+        bytes.received = bytes.received_online + bytes.received_offline;
+        for row in meter.rows() {
+            *bytes.sent_by_operation.entry(row.label.to_owned()).or_default() += row.sent.total_bytes();
+        }
+        self.bytes = bytes;
+        let by_operation = meter.rounds_by_label().iter().map(|(&label, &count)| (label.to_owned(), count));
+        self.rounds = Rounds { total: meter.rounds(), by_operation: by_operation.collect() };
+        self.openings = accounts.openings.clone();
+    }
+
+    /// Writes the record, whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, out: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        // An accuracy or a loss in it is for its recipients only.
+        Ok(atomic_write(&out.join(FILE), text.as_bytes(), Mode::Private)?)
+    }
+}
+
+/// What other commands read of a record.
+#[derive(Debug, Deserialize)]
+pub struct Read {
+    /// Steps of training done.
+    pub steps: u64,
+    /// Seconds by phase.
+    pub seconds: Seconds,
+    /// Evaluations.
+    pub metrics: Vec<ReadMetric>,
+    /// Bytes by phase.
+    pub bytes: Bytes,
+    /// Rounds.
+    pub rounds: Rounds,
+    /// Openings, as they stand in the file.
+    pub openings: Vec<serde_json::Value>,
+    /// The model's folder.
+    pub model: Option<String>,
+}
+
+/// One evaluation.
+#[derive(Debug, Deserialize)]
+pub struct ReadMetric {
+    /// 0 to 1, at recipients.
+    pub accuracy: Option<f64>,
+    /// Mean loss, at recipients.
+    pub loss: Option<f64>,
+}

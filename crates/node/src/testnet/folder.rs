@@ -1,0 +1,129 @@
+//! The testnet's folder: one job, and per party a key, a node file, a log and results.
+//!
+//! ```text
+//! DIR/job.toml  job.data.toml  summary.json
+//! DIR/<party>/node.toml  <party>.key  <party>.crt  node.log  out/
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use tercet_data::atomic::{Mode, atomic_write};
+use tercet_net::identity;
+
+use super::ports;
+use crate::job::{Job, JobParty, template};
+use crate::sources::{AllSources, PartySources};
+
+/// Marks a folder that a testnet made, and that the next one may replace.
+const MARK: &str = ".tercet-testnet";
+
+/// The folder of a testnet that is ready to start.
+pub(super) struct Folder {
+    root: PathBuf,
+}
+
+/// A node file, as this command writes it.
+#[derive(Serialize)]
+struct NodeFile<'a> {
+    name: &'a str,
+    listen: String,
+    key: String,
+    certificate: String,
+    out: &'static str,
+    data: &'a PartySources,
+}
+
+impl Folder {
+    /// Replaces an earlier testnet in `root`, makes keys, and writes the job with addresses and fingerprints filled in.
+    ///
+    /// # Errors
+    /// When `root` holds anything else than an earlier testnet, or cannot be written.
+    pub(super) fn prepare(
+        root: &Path,
+        text: &str,
+        job: &Job,
+        own: &[(&JobParty, &PartySources)],
+    ) -> Result<Folder> {
+        let root = std::path::absolute(root)?;
+        clear(&root)?;
+        let unwritable = || format!("the folder {} cannot be made", root.display());
+        fs::create_dir_all(&root).with_context(unwritable)?;
+        let folder = Folder { root };
+        atomic_write(&folder.root.join(MARK), b"", Mode::Public)?;
+
+        let addresses = ports::free::<3>().context("no free port was found on loopback")?;
+        let mut places = Vec::with_capacity(3);
+        for (party, address) in job.parties.iter().zip(addresses) {
+            let home = folder.home(party);
+            fs::create_dir_all(&home).with_context(|| format!("the folder {} cannot be made", home.display()))?;
+            let (key, certificate) = (format!("{}.key", party.name), format!("{}.crt", party.name));
+            let identity = identity::generate(&party.name)?;
+            identity.save(&home.join(&certificate), &home.join(&key))?;
+            let nothing = PartySources::default();
+            let data = own.iter().find(|(owner, _)| owner.name == party.name).map_or(&nothing, |(_, data)| data);
+            let node = NodeFile { name: &party.name, listen: address.to_string(), key, certificate, out: "out", data };
+            atomic_write(&folder.config(party), toml::to_string(&node)?.as_bytes(), Mode::Public)?;
+            places.push(template::Place {
+                name: party.name.clone(),
+                address: address.to_string(),
+                fingerprint: identity.fingerprint().to_string(),
+            });
+        }
+        let filled = template::fill(text, &places)?;
+        atomic_write(&folder.job(), filled.as_bytes(), Mode::Public)?;
+        let all: AllSources = own.iter().map(|(party, data)| (party.name.clone(), (*data).clone())).collect();
+        let data = crate::sources::beside_job(&folder.job());
+        atomic_write(&data, toml::to_string(&all)?.as_bytes(), Mode::Public)?;
+        Ok(folder)
+    }
+
+    /// The job with every address and fingerprint.
+    pub(super) fn job(&self) -> PathBuf {
+        self.root.join("job.toml")
+    }
+
+    /// What the testnet writes at the end.
+    pub(super) fn summary(&self) -> PathBuf {
+        self.root.join("summary.json")
+    }
+
+    /// A party's own folder.
+    fn home(&self, party: &JobParty) -> PathBuf {
+        self.root.join(&party.name)
+    }
+
+    /// A party's node file.
+    pub(super) fn config(&self, party: &JobParty) -> PathBuf {
+        self.home(party).join("node.toml")
+    }
+
+    /// Everything that a party's process says.
+    pub(super) fn log(&self, party: &JobParty) -> PathBuf {
+        self.home(party).join("node.log")
+    }
+
+    /// A party's results.
+    pub(super) fn out(&self, party: &JobParty) -> PathBuf {
+        self.home(party).join("out")
+    }
+}
+
+/// Removes an earlier testnet; leaves anything else alone.
+fn clear(root: &Path) -> Result<()> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => bail!("the folder {} cannot be read ({error}): choose another", root.display()),
+    };
+    if entries.count() == 0 {
+        return Ok(());
+    }
+    if !root.join(MARK).is_file() {
+        bail!("the folder {} is not empty and not of an earlier testnet: choose another", root.display());
+    }
+    fs::remove_dir_all(root)
+        .with_context(|| format!("the earlier testnet in {} cannot be removed", root.display()))
+}

@@ -1,0 +1,66 @@
+//! `tercet testnet`: the three parties of a job as three processes of this program on loopback.
+//!
+//! The processes are ordinary nodes with ordinary files: everything they read and write stays in the testnet's folder and
+//! can be run again by hand.
+
+mod folder;
+mod ports;
+mod processes;
+mod summary;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::say;
+use crate::job::{self, Job, Protocol};
+use crate::{baseline, sources};
+use folder::Folder;
+use summary::Summary;
+
+/// What `tercet testnet` was asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The job or job template.
+    pub job: PathBuf,
+    /// The data files of all parties, if not beside the job.
+    pub data: Option<PathBuf>,
+    /// A protocol in place of the job's.
+    pub protocol: Option<String>,
+    /// The folder for everything.
+    pub out: PathBuf,
+}
+
+/// Runs the testnet and prints its table.
+///
+/// # Errors
+/// One sentence: a fault in the job or the data, or what stopped a node.
+pub fn command(options: &Options) -> Result<()> {
+    let mut text = job::read_text(&options.job)?;
+    let mut job = parse(&text, &options.job)?;
+    if let Some(protocol) = &options.protocol {
+        if Protocol::parse(protocol).is_none() {
+            let names = Protocol::ALL.map(Protocol::name);
+            bail!("there is no protocol `{protocol}`: choose one of {}", names.join(", "));
+        }
+        text = job::template::with_protocol(&text, protocol)?;
+        job = parse(&text, &options.job)?;
+    }
+    let data = options.data.clone().unwrap_or_else(|| sources::beside_job(&options.job));
+    let sources = sources::read(&data)?;
+    let own = sources::of_parties(&job, &sources, &data)?;
+    // Read before anything is written, so that a fault in the data leaves nothing behind.
+    let rows = crate::node::read_rows(&job, &own)?;
+
+    let folder = Folder::prepare(&options.out, &text, &job, &own)?;
+    let job = Job::read(&folder.job())?;
+    let ran = processes::run(&folder, &job)?;
+    let float = baseline::train(&job, &rows)?;
+    let summary = Summary::new(&folder, &job, &ran, &float)?;
+    summary.write(&folder)?;
+    say(&summary)
+}
+
+fn parse(text: &str, path: &Path) -> Result<Job> {
+    Job::parse(text).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,117 @@
+//! Sums of discrete Gaussians: how far they are from the continuous Gaussian that the accountant knows.
+//!
+//! Several parties each add N_ℤ(0, s²) to every coordinate. Two small ratios bound the difference, and both are
+//! far below 1e-30 once a share has a standard deviation of a few units:
+//!
+//! 1. A sum of k shares against one N_ℤ(0, k·s²): per coordinate the probabilities differ by a factor of at most
+//!    e^{±τ/2}, τ = 10·Σ_{j=1}^{k−1} e^{−2π²s²·j/(j+1)} (Kairouz–Liu–Steinke 2021, Section 3).
+//! 2. N_ℤ(0, v) against rounding a continuous Gaussian: drawing y ~ N(0, v − 4) and then the discrete Gaussian of
+//!    variance 4 around y has probabilities within e^{±η}, η = 5·e^{−8π²}, of N_ℤ(0, v), by Poisson summation.
+//!    Rounding is post-processing, so every guarantee of N(0, v − 4), with sampling and composition, carries over.
+
+use crate::error::{PrivacyError, positive};
+
+/// Variance set aside for the rounding step of the second bound.
+const ROUNDING_VARIANCE: f64 = 4.0;
+
+/// Below this standard deviation of a share, in units, the bounds here are not worth stating.
+pub const MIN_SHARE_SIGMA: f64 = 4.0;
+
+/// τ of a sum of `shares` discrete Gaussians of standard deviation `share_sigma` units each: 0 for one share.
+pub fn tau(share_sigma: f64, shares: u32) -> f64 {
+    let exponent = -2.0 * std::f64::consts::PI.powi(2) * share_sigma * share_sigma;
+    10.0 * (1..shares).map(f64::from).map(|j| (exponent * j / (j + 1.0)).exp()).sum::<f64>()
+}
+
+/// ρ of adding `shares` discrete Gaussians of `share_sigma` units each to a vector of `coordinates` integers with
+/// ℓ2 sensitivity `sensitivity` units (Kairouz–Liu–Steinke 2021, Theorem 1): ρ = ε²/2 with
+/// ε = min{ √(Δ²/ks² + τd/2), Δ/(√k·s) + τ√d }.
+///
+/// # Errors
+/// A parameter that is not positive.
+pub fn zcdp_rho(
+    sensitivity: f64,
+    share_sigma: f64,
+    shares: u32,
+    coordinates: u64,
+) -> Result<f64, PrivacyError> {
+    let sensitivity = positive("the sensitivity in units", sensitivity)?;
+    let share_sigma = positive("the standard deviation of a share", share_sigma)?;
+    if shares == 0 {
+        return Err(PrivacyError::Zero { what: "the number of noise shares" });
+    }
+    let (tau, d) = (tau(share_sigma, shares), coordinates as f64);
+    let ratio = sensitivity / (f64::from(shares).sqrt() * share_sigma);
+    let epsilon = (ratio * ratio + 0.5 * tau * d).sqrt().min(ratio + tau * d.sqrt());
+    Ok(0.5 * epsilon * epsilon)
+}
+
+/// What to account with in place of a sum of discrete Gaussians.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Continuous {
+    /// Standard deviation, in units, of the continuous Gaussian.
+    pub sigma: f64,
+    /// r: the probabilities of one coordinate differ by a factor of at most e^{±r}. Over d coordinates and T steps
+    /// an (ε, δ) guarantee of the continuous mechanism becomes (ε + 2·d·T·r, δ·e^{d·T·r}).
+    pub ln_ratio: f64,
+}
+
+/// The continuous Gaussian that stands for the sum of `shares` discrete ones of `share_sigma` units each.
+///
+/// # Errors
+/// No share, or shares below [`MIN_SHARE_SIGMA`].
+pub fn continuous(share_sigma: f64, shares: u32) -> Result<Continuous, PrivacyError> {
+    if shares == 0 {
+        return Err(PrivacyError::Zero { what: "the number of noise shares" });
+    }
+    if !(share_sigma.is_finite() && share_sigma >= MIN_SHARE_SIGMA) {
+        return Err(PrivacyError::SigmaRange { sigma: share_sigma, low: MIN_SHARE_SIGMA, high: f64::MAX });
+    }
+    let sigma = (f64::from(shares) * share_sigma * share_sigma - ROUNDING_VARIANCE).sqrt();
+    let rounding = 5.0 * (-2.0 * std::f64::consts::PI.powi(2) * ROUNDING_VARIANCE).exp();
+    Ok(Continuous { sigma, ln_ratio: 0.5 * tau(share_sigma, shares) + rounding })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Probabilities of N_ℤ(0, s²) on −reach..=reach.
+    fn pmf(variance: f64, reach: i64) -> Vec<f64> {
+        let weights: Vec<f64> =
+            (-reach..=reach).map(|x| (-(x * x) as f64 / (2.0 * variance)).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.iter().map(|w| w / sum).collect()
+    }
+
+    #[test]
+    fn tau_bounds_the_measured_ratio_of_a_sum_to_one_discrete_gaussian() {
+        // Small σ, where the difference is large enough to see.
+        for sigma in [0.5f64, 0.6, 0.8] {
+            let (variance, reach) = (sigma * sigma, 12i64);
+            let one = pmf(variance, reach);
+            let both = pmf(2.0 * variance, 2 * reach);
+            let worst = (-4..=4i64)
+                .map(|z| {
+                    let sum: f64 = (-reach..=reach)
+                        .filter(|x| (z - x).abs() <= reach)
+                        .map(|x| one[(x + reach) as usize] * one[(z - x + reach) as usize])
+                        .sum();
+                    (sum / both[(z + 2 * reach) as usize]).ln().abs()
+                })
+                .fold(0.0, f64::max);
+            let bound = 0.5 * tau(sigma, 2);
+            assert!(worst <= bound && worst > 0.1 * bound, "{sigma}: {worst} {bound}");
+        }
+    }
+
+    #[test]
+    fn shares_of_real_runs_are_as_good_as_continuous_noise() {
+        let stand_in = continuous(1e4, 2).expect("wide shares");
+        assert!(stand_in.ln_ratio < 1e-30 && (stand_in.sigma / (2f64.sqrt() * 1e4) - 1.0).abs() < 1e-7);
+        let rho = zcdp_rho(1e4, 1e4, 2, 1_000_000).expect("valid");
+        assert!((rho - 0.25).abs() < 1e-12);
+        assert!(zcdp_rho(1.0, 0.5, 3, 1000).expect("valid") > 0.5 / 0.75);
+        assert!(matches!(continuous(1.0, 2), Err(PrivacyError::SigmaRange { .. })));
+    }
+}

@@ -1,0 +1,46 @@
+use tercet_engine::EngineError;
+use thiserror::Error;
+
+use crate::SpecError;
+
+/// What can go wrong in training.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// The job cannot be run.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The rows do not fit the job.
+    #[error("{what}: {found}; {expected}")]
+    Rows {
+        /// Which rows, `the training rows of party 1`.
+        what: String,
+        /// What they are.
+        found: String,
+        /// What the job needs.
+        expected: String,
+    },
+    /// The engine failed.
+    #[error("training stopped at step {step}: {source}")]
+    Engine {
+        /// The step, from 1; 0 is the setup.
+        step: u64,
+        /// The cause.
+        source: EngineError,
+    },
+}
+
+impl From<EngineError> for TrainError {
+    fn from(source: EngineError) -> TrainError {
+        TrainError::Engine { step: 0, source }
+    }
+}
+
+impl TrainError {
+    /// The same error with the step at which it happened.
+    pub(crate) fn at(self, step: u64) -> TrainError {
+        match self {
+            TrainError::Engine { source, .. } => TrainError::Engine { step, source },
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Flatten: images are rows of numbers already, channel-major.
+
+use tercet_engine::{Engine, EngineError};
+
+use super::{Context, Gradient, Layer, Value, Weights};
+
+/// A change of shape that moves nothing.
+pub(crate) struct Flatten;
+
+impl<E: Engine> Layer<E> for Flatten {
+    fn forward(
+        &mut self,
+        _: &mut Context<'_, E>,
+        x: Value<E>,
+        _: Option<&Weights<E>>,
+    ) -> Result<Value<E>, EngineError> {
+        Ok(x)
+    }
+
+    fn backward(
+        &mut self,
+        _: &mut Context<'_, E>,
+        delta: Value<E>,
+        _: Option<&Weights<E>>,
+        _: bool,
+    ) -> Result<(Option<Value<E>>, Option<Gradient<E>>), EngineError> {
+        Ok((Some(delta), None))
+    }
+}

@@ -1,0 +1,145 @@
+//! Layers on shares. One file a layer: its forward pass, and its backward pass from the values that the forward pass kept.
+
+mod affine;
+mod avg_pool;
+pub(crate) mod dropout;
+mod flatten;
+mod max_pool;
+mod relu;
+mod sigmoid;
+mod value;
+
+use tercet_engine::{Engine, EngineError};
+
+use crate::NumericPlan;
+use crate::architecture::{Architecture, LayerShape, Node};
+
+pub(crate) use value::{Value, only};
+
+/// What a pass runs in.
+pub(crate) struct Context<'a, E: Engine> {
+    /// The engine.
+    pub(crate) engine: &'a mut E,
+    /// Scales and rings.
+    pub(crate) plan: &'a NumericPlan,
+    /// The training step for dropout masks; `None` in an evaluation, which keeps nothing for a backward pass.
+    pub(crate) training: Option<TrainingStep>,
+}
+
+/// Public facts of a training step.
+#[derive(Clone, Copy)]
+pub(crate) struct TrainingStep {
+    pub(crate) seed: u64,
+    pub(crate) step: u64,
+}
+
+/// Truncated weights of one layer.
+pub(crate) struct Weights<E: Engine> {
+    /// `inputs × units`, f_w fractional bits.
+    pub(crate) weight: E::Masked,
+    /// `1 × units`, f_w fractional bits.
+    pub(crate) bias: E::Masked,
+}
+
+/// Gradients of one layer, half-finished, summed over the rows of the batch.
+pub(crate) struct Gradient<E: Engine> {
+    /// Like the weight, S fractional bits.
+    pub(crate) weight: E::Offset,
+    /// Like the bias, f_δ + h fractional bits.
+    pub(crate) bias: E::Offset,
+}
+
+/// One layer.
+pub(crate) trait Layer<E: Engine> {
+    /// The output for input `x`. `weights` is there for a layer that has some.
+    fn forward(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        x: Value<E>,
+        weights: Option<&Weights<E>>,
+    ) -> Result<Value<E>, EngineError>;
+
+    /// From the gradient of the output, that of the input (if `input_needed`) and of the weights (if there are some).
+    fn backward(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        delta: Value<E>,
+        weights: Option<&Weights<E>>,
+        input_needed: bool,
+    ) -> Result<(Option<Value<E>>, Option<Gradient<E>>), EngineError>;
+}
+
+/// The layers of a model.
+pub(crate) struct Network<E: Engine> {
+    layers: Vec<Box<dyn Layer<E>>>,
+    /// For each layer, its place among the layers with weights.
+    slots: Vec<Option<usize>>,
+}
+
+impl<E: Engine + 'static> Network<E> {
+    pub(crate) fn new(architecture: &Architecture) -> Network<E> {
+        let mut next = 0;
+        let slots = architecture.layers().iter().map(|l| {
+            l.weight().map(|_| {
+                next += 1;
+                next - 1
+            })
+        });
+        Network {
+            slots: slots.collect(),
+            layers: architecture.layers().iter().enumerate().map(|(i, l)| build(i, l)).collect(),
+        }
+    }
+
+    /// Outputs for the rows `x`; `weights` of the layers that have some, in order.
+    pub(crate) fn forward(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        x: E::Masked,
+        weights: &[Weights<E>],
+    ) -> Result<Value<E>, EngineError> {
+        let mut value = Value::Masked(x);
+        for (layer, slot) in self.layers.iter_mut().zip(&self.slots) {
+            value = layer.forward(cx, value, slot.map(|s| &weights[s]))?;
+        }
+        Ok(value)
+    }
+
+    /// Gradients of all weights, in order, from the gradient of the output of the last forward pass.
+    pub(crate) fn backward(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        delta: E::Masked,
+        weights: &[Weights<E>],
+    ) -> Result<Vec<Gradient<E>>, EngineError> {
+        let first = self.slots.iter().position(Option::is_some).unwrap_or(0);
+        let mut delta = Some(Value::Masked(delta));
+        let mut gradients = Vec::with_capacity(weights.len());
+        for (index, (layer, slot)) in self.layers.iter_mut().zip(&self.slots).enumerate().skip(first).rev() {
+            let Some(value) = delta.take() else { break };
+            let (input, gradient) = layer.backward(cx, value, slot.map(|s| &weights[s]), index > first)?;
+            delta = input;
+            gradients.extend(gradient);
+        }
+        gradients.reverse();
+        Ok(gradients)
+    }
+}
+
+fn build<E: Engine + 'static>(index: usize, layer: &LayerShape) -> Box<dyn Layer<E>> {
+    match layer.node {
+        Node::Dense { .. } => Box::new(affine::Affine::dense()),
+        Node::Conv2d { geometry, filters } => Box::new(affine::Affine::conv2d(geometry, filters)),
+        Node::Relu => Box::new(relu::ReluLayer::default()),
+        Node::Sigmoid => Box::new(sigmoid::SigmoidLayer::default()),
+        Node::MaxPool(windows) => Box::new(max_pool::MaxPool::new(windows)),
+        Node::AvgPool(windows) => Box::new(avg_pool::AvgPool::new(windows)),
+        Node::Flatten => Box::new(flatten::Flatten),
+        Node::Dropout { rate } => Box::new(dropout::Dropout::new(rate, index)),
+    }
+}
+
+/// A backward pass without its forward pass: a bug of the training loop, reported rather than panicking.
+pub(crate) fn no_forward(layer: &'static str) -> EngineError {
+    EngineError::parameter(layer, "its backward pass was called without a forward pass")
+}

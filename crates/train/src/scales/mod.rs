@@ -1,0 +1,268 @@
+//! The numeric plan: how many fractional bits and which ring every tensor of a training has.
+//!
+//! | tensor | fractional bits | ring |
+//! |---|---|---|
+//! | inputs, activations | f_x | R |
+//! | weights and biases in products | f_w | L (R with weight decay) |
+//! | gradients of activations δ | f_δ | R |
+//! | forward products X·W + b, truncated by f_w | f_x + f_w | L |
+//! | backward products δ·Wᵀ, truncated by f_w | f_δ + f_w | L |
+//! | weight gradients G = Xᵀ·δ, never truncated | S | R |
+//! | master weights, velocity | S | R |
+//!
+//! *Update.* learning rate / batch = c · 2^−h with an integer c. X is read with f_x + h fractional bits when it enters G,
+//! which is a division by 2^h for free, so that G has S = f_x + f_δ + h fractional bits and W ← W − c·G is a local
+//! subtraction of half-finished values. Each step truncates all master weights by S − f_w in one call.
+//!
+//! *Decay.* W ← W − rate·decay·W takes the truncated W, read with S fractional bits, times the integer
+//! round(rate · decay · 2^(S − f_w)).
+//!
+//! *Momentum.* v ← (c_m · v truncated by t) + G, with momentum = c_m · 2^−t; this truncation joins that of the weights.
+//!
+//! *Rings.* A product is truncated in a ring of L bits if it is below 2^(L−2): L = 2 + range_bits + f_x + f_w, or
+//! 2 + gradient_bits + f_δ + f_w if that is more. Nothing else reads the high bits, so W is needed modulo 2^L only. If the
+//! ring of the master weights has R ≥ L + S − f_w bits, truncated weights are masked shares modulo 2^L without a second
+//! opening (`shrunk`). Otherwise R = max(L, S + weight_bits + 2). All rings are as narrow as these bounds allow.
+
+mod dyadic;
+mod table;
+
+use tercet_share::Ring;
+use tercet_share::fixed::MAX_FRAC;
+
+use crate::architecture::{Architecture, Node};
+use crate::spec::{FixedPointSpec, ModelSpec, Schedule, SpecError, TrainingSpec};
+
+pub use dyadic::Dyadic;
+pub(crate) use dyadic::KEEP_BITS;
+
+/// Every scale, ring and width of a training. Built once from the job, the same at all parties.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumericPlan {
+    /// f_x: fractional bits of inputs and activations.
+    pub activation: u32,
+    /// f_w: fractional bits of weights in products.
+    pub weight: u32,
+    /// f_δ: fractional bits of gradients of activations.
+    pub gradient: u32,
+    /// S: fractional bits of master weights and weight gradients.
+    pub master: u32,
+    /// h: fractional bits of learning rate / batch.
+    pub rate_bits: u32,
+    /// Pre-activations are below 2^range_bits.
+    pub range_bits: u32,
+    /// Gradients of activations are below 2^gradient_bits.
+    pub gradient_bits: u32,
+    /// Weights are below 2^weight_bits.
+    pub weight_bits: u32,
+    /// R: ring of inputs, activations, gradients and master weights.
+    pub ring: Ring,
+    /// L: ring of forward and backward products.
+    pub product_ring: Ring,
+    /// Ring that weights are truncated into.
+    pub weight_ring: Ring,
+    /// True if truncated weights need no second opening.
+    pub shrunk: bool,
+    /// Comparison width of ReLU and of signs of activations.
+    pub width: u32,
+    /// Momentum as it is used.
+    pub momentum: Option<Dyadic>,
+    rates: Vec<Rate>,
+    batch: usize,
+}
+
+/// Rate of the epochs from `epoch` on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rate {
+    epoch: u32,
+    factor: i64,
+    decay: i64,
+}
+
+/// Most relative error of a rounded learning rate.
+const RATE_TOLERANCE: f64 = 1.0 / 128.0;
+
+impl NumericPlan {
+    /// Plans the training of `model`.
+    ///
+    /// # Errors
+    /// Numbers out of range, or scales that do not fit 64 bits; the message names the layer or key and the bits.
+    pub fn new(
+        model: &ModelSpec,
+        training: &TrainingSpec,
+        fixed: &FixedPointSpec,
+    ) -> Result<NumericPlan, SpecError> {
+        training.validate()?;
+        fixed.validate()?;
+        let architecture = Architecture::new(model)?;
+        let (f_x, f_w, f_d) = (fixed.activation_frac(), fixed.weight_frac(), fixed.gradient_frac());
+        let gradient_bits =
+            fixed.gradient_bits.unwrap_or((fixed.range_bits + f_x).saturating_sub(f_d).max(2));
+
+        let product_bits = 2 + (fixed.range_bits + f_x).max(gradient_bits + f_d) + f_w;
+        let product_ring = Ring::new(product_bits).map_err(|_| SpecError::Scales {
+            what: format!("the products of {} need", first_product(model)),
+            needs: product_bits,
+            has: 64,
+            advice: "lower fixed_point.range_bits or the fractional bits",
+        })?;
+
+        let steps = rate_steps(training);
+        let room = MAX_FRAC - fixed.weight_bits;
+        let rate_bits = rate_bits(training, &steps, room.saturating_sub(f_x + f_d))?;
+        let master = f_x + f_d + rate_bits;
+        let drop = master.checked_sub(f_w).filter(|d| *d > 0).ok_or_else(|| SpecError::Scales {
+            what: format!("weights with {f_w} fractional bits need more than"),
+            needs: f_w,
+            has: master,
+            advice: "raise the fractional bits of activations or gradients",
+        })?;
+
+        let decays = training.weight_decay > 0.0;
+        let momentum = momentum(training)?;
+        // A sum of batch · x · δ, some of each, over 1 / (1 − momentum) steps, times c_m.
+        let velocity = momentum.map_or(0, |m| {
+            let steps = log2_ceil((1.0 / (1.0 - training.momentum)).ceil() as usize);
+            f_x + f_d + m.shift + log2_ceil(training.batch) + steps + 4
+        });
+        let least = product_bits
+            .max(master + fixed.weight_bits + 2)
+            .max(fixed.range_bits + f_x + 3)
+            .max(velocity)
+            .max(layer_bits(&architecture, fixed, gradient_bits));
+        let wide = least.max(product_bits + drop);
+        let shrunk = wide <= 64 && !decays;
+        let ring = Ring::new(if shrunk { wide } else { least }).map_err(|_| SpecError::Scales {
+            what: "activations, gradients and master weights need".into(),
+            needs: least,
+            has: 64,
+            advice: "lower the momentum, the bounds or the fractional bits of fixed_point",
+        })?;
+
+        let scale = f64::from(rate_bits).exp2() / training.batch as f64;
+        let rates = steps.iter().map(|&(epoch, rate)| {
+            let factor = (rate * scale).round();
+            let used = factor / scale;
+            let decay = (used * training.weight_decay * f64::from(drop).exp2()).round();
+            Rate { epoch, factor: factor as i64, decay: decay as i64 }
+        });
+        Ok(NumericPlan {
+            activation: f_x,
+            weight: f_w,
+            gradient: f_d,
+            master,
+            rate_bits,
+            range_bits: fixed.range_bits,
+            gradient_bits,
+            weight_bits: fixed.weight_bits,
+            ring,
+            product_ring,
+            weight_ring: if decays { ring } else { product_ring },
+            shrunk,
+            width: fixed.range_bits + f_x + 1,
+            momentum,
+            rates: rates.collect(),
+            batch: training.batch,
+        })
+    }
+
+    /// Bits that the truncation of master weights drops: S − f_w.
+    pub fn weight_shift(&self) -> u32 {
+        self.master - self.weight
+    }
+
+    /// c of an epoch (from 0): W ← W − c · G.
+    pub fn rate_factor(&self, epoch: u32) -> i64 {
+        self.rate(epoch).factor
+    }
+
+    /// The learning rate as used in an epoch (from 0): c · 2^−h · batch.
+    pub fn learning_rate(&self, epoch: u32) -> f64 {
+        self.rate(epoch).factor as f64 * (-f64::from(self.rate_bits)).exp2() * self.batch as f64
+    }
+
+    /// The integer of the decay of an epoch (from 0); 0 for none.
+    pub fn decay_factor(&self, epoch: u32) -> i64 {
+        self.rate(epoch).decay
+    }
+
+    /// rate · weight_decay as used in an epoch (from 0).
+    pub fn decay(&self, epoch: u32) -> f64 {
+        self.rate(epoch).decay as f64 * (-f64::from(self.weight_shift())).exp2()
+    }
+
+    fn rate(&self, epoch: u32) -> &Rate {
+        let after = self.rates.partition_point(|r| r.epoch <= epoch);
+        &self.rates[after.max(1) - 1]
+    }
+}
+
+/// The widest value that a layer without weights holds before its truncation.
+fn layer_bits(architecture: &Architecture, fixed: &FixedPointSpec, gradient_bits: u32) -> u32 {
+    let (f_x, f_w, f_d) = (fixed.activation_frac(), fixed.weight_frac(), fixed.gradient_frac());
+    let bits = architecture.layers().iter().map(|layer| match layer.node {
+        // The sum of a window, multiplied for its division.
+        Node::AvgPool(w) => {
+            let by = Dyadic::reciprocal(w.group(), KEEP_BITS);
+            f_x + fixed.range_bits + by.bits() + log2_ceil(w.group()) + 2
+        }
+        // δ · s · (1 − s) at f_δ + 2 f_x.
+        Node::Sigmoid => gradient_bits + f_d + 2 * f_x + 2,
+        Node::MaxPool(_) => gradient_bits + f_d + f_w + 2,
+        Node::Dropout { .. } => f_x + fixed.range_bits + KEEP_BITS + 2,
+        _ => 0,
+    });
+    bits.max().unwrap_or(0)
+}
+
+fn log2_ceil(n: usize) -> u32 {
+    n.next_power_of_two().trailing_zeros()
+}
+
+fn first_product(model: &ModelSpec) -> String {
+    let index = model.layers.iter().position(|l| matches!(l.kind(), "dense" | "conv2d"));
+    index.map_or("the model".into(), |i| format!("layer {i} ({})", model.layers[i].kind()))
+}
+
+/// First epoch and rate of every stretch of epochs with one rate.
+fn rate_steps(training: &TrainingSpec) -> Vec<(u32, f64)> {
+    let every = match training.schedule {
+        Schedule::Constant {} => training.epochs,
+        Schedule::Step { every, .. } => every,
+    };
+    (0..training.epochs).step_by(every as usize).map(|e| (e, training.nominal_rate(e))).collect()
+}
+
+/// The smallest h for which every rate is an integer times 2^−h, up to the tolerance.
+fn rate_bits(training: &TrainingSpec, steps: &[(u32, f64)], most: u32) -> Result<u32, SpecError> {
+    let fits = |h: u32| {
+        steps.iter().all(|(_, rate)| {
+            let exact = rate / training.batch as f64 * f64::from(h).exp2();
+            exact.round() >= 1.0 && (exact.round() - exact).abs() <= exact * RATE_TOLERANCE
+        })
+    };
+    (0..=most).find(|h| fits(*h)).ok_or_else(|| {
+        let least = steps.iter().map(|s| s.1).fold(f64::INFINITY, f64::min);
+        // The step to a power of two below the rate shows what is missing.
+        let needs = ((training.batch as f64 / least).log2() + 6.0).ceil().max(0.0) as u32;
+        SpecError::Scales {
+            what: format!("a learning rate of {least:e} with batches of {} needs about", training.batch),
+            needs,
+            has: most,
+            advice: "use a higher rate (a power of two needs the fewest bits), or fewer fractional or weight bits",
+        }
+    })
+}
+
+/// The dyadic momentum nearest to the job's with the fewest bits, within 1/128 of 1 − momentum.
+fn momentum(training: &TrainingSpec) -> Result<Option<Dyadic>, SpecError> {
+    if training.momentum == 0.0 {
+        return Ok(None);
+    }
+    let tolerance = RATE_TOLERANCE * (1.0 - training.momentum).min(training.momentum);
+    let bad = || SpecError::value("training.momentum", training.momentum, "use 0, or 0.001 to 0.999");
+    Dyadic::within(training.momentum, tolerance, 18).map(Some).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests;

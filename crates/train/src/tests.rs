@@ -1,0 +1,248 @@
+//! Training on the clear engine against training in floating point.
+
+use ndarray::Array2;
+use tercet_clear::ClearEngine;
+use tercet_engine::{Engine, Reason};
+
+use crate::fixtures::{RELU, clouds, data, dense, features, job, models, training};
+use crate::layers::{Context, Network, TrainingStep};
+use crate::optimiser::State;
+use crate::plaintext;
+use crate::sharing;
+use crate::spec::{FixedPointSpec, Loss, ModelSpec, Schedule, TrainingSpec};
+use crate::{Architecture, NumericPlan, TrainedModel, Trainer, TrainingJob, init, losses, standardise};
+
+const SEED: u64 = 11;
+
+fn engine(job: &TrainingJob) -> ClearEngine {
+    ClearEngine::new(job.release.policy()).strict()
+}
+
+/// Gradients of one batch on the clear engine: weight and bias of each layer.
+fn gradients_on_shares(model: &ModelSpec, rows: usize) -> Vec<(Array2<f64>, Array2<f64>)> {
+    let job = job(model.clone(), training(1, rows, 0.125), FixedPointSpec::default());
+    let mut e = engine(&job);
+    let plan = NumericPlan::new(&job.model, &job.training, &job.fixed_point).unwrap();
+    let architecture = Architecture::new(model).unwrap();
+    let sets = crate::DataSets { train: clouds(model, rows, SEED, 1), test: Vec::new() };
+    let scale = standardise::input_scale(&plan, false, rows);
+    let (train, _) = sharing::share(&mut e, &plan, &architecture, scale, &sets).unwrap();
+    let mut state = State::initial(&mut e, &plan, &init::weights(&architecture, SEED, plan.weight)).unwrap();
+    let weights = state.begin(&mut e, &plan).unwrap();
+    let (x, t) = train.range(&mut e, 0..rows).unwrap();
+    let mut network = Network::new(&architecture);
+    let mut cx =
+        Context { engine: &mut e, plan: &plan, training: Some(TrainingStep { seed: SEED, step: 1 }) };
+    let outputs = network.forward(&mut cx, x, &weights).unwrap();
+    let delta = losses::gradient(&mut cx, model.loss, outputs, &t).unwrap();
+    let gradients = network.backward(&mut cx, delta, &weights).unwrap();
+    // Gradients are read with h more fractional bits than they have: c · G is the update.
+    let unread = f64::from(plan.rate_bits).exp2();
+    gradients.iter().map(|g| (g.weight.decode() * unread, g.bias.decode() * unread)).collect()
+}
+
+#[test]
+fn every_backward_pass_on_shares_agrees_with_central_differences() {
+    for (name, model) in models() {
+        let rows = 6;
+        let found = gradients_on_shares(&model, rows);
+        let (worst_float, largest) = plaintext::tests::gradient_check(&model, SEED, rows);
+        let expected = plaintext::tests::gradients(&model, SEED, rows);
+        assert_eq!(found.len(), expected.layers.len(), "{name}");
+        let mut worst = 0f64;
+        for ((weight, bias), layer) in found.iter().zip(&expected.layers) {
+            assert_eq!(weight.dim(), layer.weight.dim(), "{name}");
+            for (a, b) in weight.iter().zip(&layer.weight).chain(bias.iter().zip(&layer.bias)) {
+                worst = worst.max((a - f64::from(*b)).abs());
+            }
+        }
+        // Six rows, each with the softmax's or sigmoid's error of 2^-10 times inputs of a few units.
+        assert!(worst + worst_float < 0.02 * largest.max(1.0), "{name}: off by {worst} of {largest}");
+    }
+}
+
+/// Trains on the clear engine; the outcome of party 0.
+fn on_shares(job: &TrainingJob, rows: &crate::DataSets) -> crate::Outcome {
+    let mut trainer = Trainer::new(engine(job), job, rows.clone()).unwrap();
+    let outcome = trainer.run(&mut |_, _| {}).unwrap();
+    assert!(trainer.engine().violations().is_empty(), "{:?}", trainer.engine().violations());
+    outcome
+}
+
+fn largest_difference(a: &TrainedModel, b: &TrainedModel) -> f32 {
+    let mut worst = 0f32;
+    for (a, b) in a.layers.iter().zip(&b.layers) {
+        for (a, b) in a.weight.iter().zip(&b.weight).chain(a.bias.iter().zip(&b.bias)) {
+            worst = worst.max((a - b).abs());
+        }
+    }
+    worst
+}
+
+/// How far weights move from their initial values in plaintext, to give differences a scale.
+fn movement(job: &TrainingJob, trained: &TrainedModel) -> f32 {
+    let architecture = Architecture::new(&job.model).unwrap();
+    largest_difference(&init::weights(&architecture, job.training.seed, 16), trained)
+}
+
+fn follows(name: &str, job: &TrainingJob, bound: f32) {
+    let rows = data(&job.model, 70, 40);
+    let float = plaintext::train(job, &rows, &mut |_| {}).unwrap();
+    let shares = on_shares(job, &rows);
+    let (float_model, shares_model) = (float.model.unwrap(), shares.model.unwrap());
+    let moved = movement(job, &float_model);
+    let worst = largest_difference(&float_model, &shares_model);
+    assert!(moved > 10.0 * bound, "{name}: weights moved by {moved} only, too little for the bound {bound}");
+    assert!(worst <= bound, "{name}: weights differ by {worst} after moving by {moved}");
+    let (f, s) = (float.metrics[0], shares.metrics[0]);
+    assert!((f.loss.unwrap() - s.loss.unwrap()).abs() < 0.01, "{name}: {f:?} {s:?}");
+    assert!((f.accuracy.unwrap() - s.accuracy.unwrap()).abs() < 0.051, "{name}: {f:?} {s:?}");
+    assert_eq!((f.step, s.rows), (s.step, f.rows));
+}
+
+fn classifier() -> ModelSpec {
+    features(8, vec![dense(12), RELU, dense(3)], Loss::SoftmaxCrossEntropy)
+}
+
+#[test]
+fn training_follows_the_float_trainer_weight_by_weight() {
+    follows("constant rate", &job(classifier(), training(8, 16, 0.25), FixedPointSpec::default()), 0.01);
+    let uneven = TrainingSpec {
+        schedule: Schedule::Step { every: 3, factor: 0.5 },
+        ..training(8, 16, 0.3)
+    };
+    follows("step schedule", &job(classifier(), uneven, FixedPointSpec::default()), 0.01);
+}
+
+#[test]
+fn momentum_and_decay_follow_the_float_trainer() {
+    let momentum = TrainingSpec { momentum: 0.9, ..training(6, 16, 0.0625) };
+    follows("momentum", &job(classifier(), momentum.clone(), FixedPointSpec::default()), 0.02);
+    let decay = TrainingSpec { weight_decay: 0.05, ..training(8, 16, 0.25) };
+    follows("decay", &job(classifier(), decay, FixedPointSpec::default()), 0.01);
+    let both = TrainingSpec { weight_decay: 0.05, ..momentum };
+    follows("both", &job(classifier(), both, FixedPointSpec::default()), 0.02);
+}
+
+#[test]
+fn shrunk_rings_follow_the_float_trainer() {
+    let fixed = FixedPointSpec {
+        activations: Some(12),
+        gradients: Some(14),
+        range_bits: 5,
+        ..FixedPointSpec::default()
+    };
+    let job = job(classifier(), training(8, 16, 0.25), fixed);
+    let plan = NumericPlan::new(&job.model, &job.training, &job.fixed_point).unwrap();
+    assert!(plan.shrunk, "{plan}");
+    follows("shrunk", &job, 0.03);
+}
+
+#[test]
+fn every_model_trains_as_in_floating_point() {
+    for (name, model) in models() {
+        follows(name, &job(model, training(2, 16, 0.125), FixedPointSpec::default()), 0.02);
+    }
+}
+
+#[test]
+fn decay_shrinks_weights() {
+    let free = job(classifier(), training(8, 16, 0.25), FixedPointSpec::default());
+    let mut bound = free.clone();
+    bound.training.weight_decay = 0.2;
+    let rows = data(&free.model, 70, 40);
+    let norm = |m: &TrainedModel| m.layers.iter().map(|l| l.weight.mapv(|w| w * w).sum()).sum::<f32>();
+    let (free, bound) = (on_shares(&free, &rows).model.unwrap(), on_shares(&bound, &rows).model.unwrap());
+    assert!(norm(&bound) < 0.8 * norm(&free), "{} {}", norm(&bound), norm(&free));
+}
+
+#[test]
+fn rows_of_three_owners_train_like_rows_of_one() {
+    let mut job = job(classifier(), training(3, 16, 0.25), FixedPointSpec::default());
+    job.training.evaluate_every = 1;
+    // The clear engine is party 0 and sees only its own rows, so all are its own; owners differ in blocks alone.
+    let one = data(&job.model, 60, 20);
+    let mut three = one.clone();
+    three.train = clouds(&job.model, 60, 1, 3);
+    three.train.iter_mut().for_each(|r| r.owner = 0);
+    let (one, three) = (on_shares(&job, &one), on_shares(&job, &three));
+    assert_eq!(one.model, three.model);
+    assert_eq!((one.metrics.len(), one.steps), (3, 12));
+    assert_eq!(one.metrics, three.metrics);
+}
+
+#[test]
+fn standardised_on_shares_equals_standardised_in_floating_point() {
+    let mut job = job(classifier(), training(6, 16, 0.25), FixedPointSpec::default());
+    job.standardise = true;
+    let mut rows = data(&job.model, 90, 40);
+    // Badly scaled features: the fourth is constant, others differ by a factor of 50.
+    for set in rows.train.iter_mut().chain(&mut rows.test) {
+        for (c, mut column) in set.values.as_mut().unwrap().features.columns_mut().into_iter().enumerate() {
+            let scale = [0.3, 0.006, 0.1, 0.0, 0.02, 0.3, 0.05, 0.2][c];
+            column.mapv_inplace(|x| x * scale - 0.5 + 0.1 * c as f32);
+        }
+    }
+    let float = plaintext::train(&job, &rows, &mut |_| {}).unwrap();
+    let shares = on_shares(&job, &rows);
+    let worst = largest_difference(&float.model.unwrap(), &shares.model.unwrap());
+    assert!(worst < 0.03, "{worst}");
+    assert!(float.metrics[0].accuracy.unwrap() > 0.9, "{:?}", float.metrics);
+    assert!((float.metrics[0].loss.unwrap() - shares.metrics[0].loss.unwrap()).abs() < 0.02);
+}
+
+#[test]
+fn only_what_the_job_releases_is_opened() {
+    let mut job = job(classifier(), training(2, 16, 0.25), FixedPointSpec::default());
+    job.training.evaluate_every = 1;
+    let rows = data(&job.model, 40, 20);
+    let reasons = |job: &TrainingJob| {
+        let mut trainer = Trainer::new(engine(job), job, rows.clone()).unwrap();
+        let outcome = trainer.run(&mut |_, _| {}).unwrap();
+        let reasons: Vec<Reason> = trainer.engine().openings().iter().map(|o| o.opening.reason).collect();
+        (outcome, reasons)
+    };
+    let (_, all) = reasons(&job);
+    assert_eq!(all, [Reason::Accuracy, Reason::Loss, Reason::Accuracy, Reason::Loss, Reason::Model]);
+    job.release = crate::Release { model: vec![1], ..Default::default() };
+    let (outcome, one) = reasons(&job);
+    assert_eq!(one, [Reason::Model]);
+    assert!(outcome.metrics.is_empty());
+    job.release.model.clear();
+    assert!(reasons(&job).1.is_empty());
+}
+
+#[test]
+fn an_opening_that_the_policy_forbids_stops_the_run_with_its_step() {
+    let job = job(classifier(), training(1, 16, 0.25), FixedPointSpec::default());
+    let rows = data(&job.model, 40, 20);
+    let mut trainer = Trainer::new(ClearEngine::new(Default::default()), &job, rows).unwrap();
+    let error = trainer.run(&mut |_, _| {}).unwrap_err().to_string();
+    assert!(error.starts_with("training stopped at step 3") && error.contains("refused"), "{error}");
+}
+
+#[test]
+fn rows_that_do_not_fit_are_named_without_their_values() {
+    let job = job(classifier(), training(1, 16, 0.25), FixedPointSpec::default());
+    let good = data(&job.model, 40, 20);
+    let refused = |change: &dyn Fn(&mut crate::DataSets)| {
+        let mut rows = good.clone();
+        change(&mut rows);
+        match Trainer::new(engine(&job), &job, rows) {
+            Ok(_) => panic!("accepted"),
+            Err(error) => error.to_string(),
+        }
+    };
+    let narrow = refused(&|r| r.train[0].values.as_mut().unwrap().features = Array2::zeros((40, 7)));
+    assert!(narrow.contains("the training rows of party 0") && narrow.contains("(40, 8)"), "{narrow}");
+    let missing = refused(&|r| r.test[0].values = None);
+    assert!(missing.contains("the test rows of party 0"), "{missing}");
+    let large = refused(&|r| r.train[0].values.as_mut().unwrap().features[(3, 2)] = 123456.0);
+    assert!(large.contains("row 3 and column 2") && !large.contains("123456"), "{large}");
+    let nan = refused(&|r| r.train[0].values.as_mut().unwrap().targets[(1, 0)] = f32::NAN);
+    assert!(nan.contains("row 1 and column 0"), "{nan}");
+    let none = refused(&|r| r.train.clear());
+    assert!(none.contains("the training rows: there are none"), "{none}");
+    let no_test = refused(&|r| r.test.clear());
+    assert!(no_test.contains("releases accuracy or loss"), "{no_test}");
+}

@@ -1,0 +1,325 @@
+//! The training loop. Every party runs it over its own engine; what it does depends on public values only.
+
+use std::time::Instant;
+
+use tercet_engine::{Engine, EngineError, Opening, Reason};
+
+use crate::architecture::Architecture;
+use crate::job::{Release, TrainingJob};
+use crate::layers::{Context, Network, TrainingStep, Weights};
+use crate::losses;
+use crate::optimiser::State;
+use crate::outcome::{Metric, Outcome, Progress, TrainedLayer, TrainedModel};
+use crate::rows::DataSets;
+use crate::scales::NumericPlan;
+use crate::sharing::{self, SharedRows};
+use crate::spec::TrainingSpec;
+use crate::standardise;
+use crate::{TrainError, init, shuffle};
+
+/// Test rows that are evaluated at a time: bounds the memory of an evaluation.
+const EVALUATION_ROWS: usize = 512;
+
+/// A training on shares.
+///
+/// `Trainer::new` shares the rows; [`Trainer::run`] trains, evaluates and reveals. The engine's policy must allow what the
+/// job releases, see [`Release::policy`].
+pub struct Trainer<E: Engine> {
+    engine: E,
+    plan: NumericPlan,
+    architecture: Architecture,
+    training: TrainingSpec,
+    release: Release,
+    network: Network<E>,
+    state: State<E>,
+    train: SharedRows<E>,
+    test: SharedRows<E>,
+    metrics: Vec<Metric>,
+    /// Batches of the epoch of the next step.
+    order: Option<(u32, Vec<Vec<usize>>)>,
+    began: Option<Instant>,
+}
+
+impl<E: Engine + 'static> Trainer<E> {
+    /// Checks the job, shares the rows of all owners and sets the initial weights. All parties call it with the same job
+    /// and the same numbers of rows.
+    ///
+    /// # Errors
+    /// A job or rows that do not fit; whatever the engine meets while it shares the rows.
+    pub fn new(mut engine: E, job: &TrainingJob, data: DataSets) -> Result<Trainer<E>, TrainError> {
+        let plan = NumericPlan::new(&job.model, &job.training, &job.fixed_point)?;
+        let architecture = Architecture::new(&job.model)?;
+        check_data(job, &data)?;
+        tracing::info!("numeric plan\n{plan}");
+        engine.set_step(0);
+        let scale = standardise::input_scale(&plan, job.standardise, data.train_rows());
+        let (mut train, mut test) = sharing::share(&mut engine, &plan, &architecture, scale, &data)?;
+        drop(data);
+        if job.standardise {
+            standardise::apply(&mut engine, &plan, &mut train, &mut test)?;
+        }
+        let weights = init::weights(&architecture, job.training.seed, plan.weight);
+        let state = State::initial(&mut engine, &plan, &weights)?;
+        Ok(Trainer {
+            network: Network::new(&architecture),
+            engine,
+            plan,
+            architecture,
+            training: job.training.clone(),
+            release: job.release.clone(),
+            state,
+            train,
+            test,
+            metrics: Vec::new(),
+            order: None,
+            began: None,
+        })
+    }
+
+    /// Scales and rings of this training.
+    pub fn plan(&self) -> &NumericPlan {
+        &self.plan
+    }
+
+    /// Shapes of the layers.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The engine, for its accounts.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// Ends the training and gives the engine back.
+    pub fn into_engine(self) -> E {
+        self.engine
+    }
+
+    /// What a checkpoint must hold.
+    pub fn state(&self) -> &State<E> {
+        &self.state
+    }
+
+    /// Steps of the whole training.
+    pub fn steps(&self) -> u64 {
+        let all = self.batches_per_epoch() * u64::from(self.training.epochs);
+        self.training.max_steps.map_or(all, |most| all.min(most))
+    }
+
+    /// Trains to the end, evaluates as the job says, and reveals the model to its receivers. `on_progress` is called after
+    /// every step and every evaluation.
+    ///
+    /// # Errors
+    /// Whatever the engine meets, with the step.
+    pub fn run(&mut self, on_progress: &mut dyn FnMut(&Progress, &E)) -> Result<Outcome, TrainError> {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let (steps, per_epoch) = (self.steps(), self.batches_per_epoch());
+        let every = u64::from(self.training.evaluate_every);
+        while self.state.step < steps {
+            self.step()?;
+            let step = self.state.step;
+            on_progress(&self.progress(began, None), &self.engine);
+            let epoch_ended = step.is_multiple_of(per_epoch) || step == steps;
+            let due = every > 0 && (step / per_epoch).is_multiple_of(every) && step.is_multiple_of(per_epoch);
+            if epoch_ended && (due || step == steps) && !self.test.blocks.is_empty() {
+                let metric = self.evaluate()?;
+                if metric.accuracy.is_some() || metric.loss.is_some() {
+                    on_progress(&self.progress(began, Some(metric)), &self.engine);
+                }
+            }
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        let model = self.reveal_model()?;
+        Ok(Outcome {
+            steps,
+            epochs: steps.div_ceil(per_epoch) as u32,
+            seconds,
+            metrics: self.metrics.clone(),
+            model,
+        })
+    }
+
+    /// One mini-batch: truncated weights, forward pass, gradients, update.
+    ///
+    /// # Errors
+    /// Whatever the engine meets, with the step.
+    pub fn step(&mut self) -> Result<(), TrainError> {
+        let step = self.state.step + 1;
+        self.engine.set_step(step);
+        self.step_at(step).map_err(|e| TrainError::from(e).at(step))
+    }
+
+    fn step_at(&mut self, step: u64) -> Result<(), EngineError> {
+        let per_epoch = self.batches_per_epoch();
+        let (epoch, place) = (((step - 1) / per_epoch) as u32, ((step - 1) % per_epoch) as usize);
+        let (rows, batch, seed) = (self.train.rows(), self.training.batch, self.training.seed);
+        let order = match &mut self.order {
+            Some((at, order)) if *at == epoch => order,
+            other => &mut other.insert((epoch, shuffle::batches(rows, batch, seed, epoch))).1,
+        };
+        let (x, targets) = self.train.gather(&mut self.engine, &order[place])?;
+
+        let weights = self.state.begin(&mut self.engine, &self.plan)?;
+        let mut cx = Context {
+            engine: &mut self.engine,
+            plan: &self.plan,
+            training: Some(TrainingStep { seed, step }),
+        };
+        let outputs = self.network.forward(&mut cx, x, &weights)?;
+        let delta = losses::gradient(&mut cx, self.architecture.loss(), outputs, &targets)?;
+        let gradients = self.network.backward(&mut cx, delta, &weights)?;
+        self.state.descend(&mut self.engine, &self.plan, epoch, gradients, &weights)?;
+        self.state.step = step;
+        Ok(())
+    }
+
+    /// Evaluates the test rows; opens what the job releases, and nothing if it releases neither accuracy nor loss.
+    ///
+    /// # Errors
+    /// Whatever the engine meets, with the step.
+    pub fn evaluate(&mut self) -> Result<Metric, TrainError> {
+        let step = self.state.step;
+        let metric = self.evaluate_now().map_err(|e| TrainError::from(e).at(step))?;
+        if metric.accuracy.is_some() || metric.loss.is_some() {
+            self.metrics.push(metric);
+        }
+        Ok(metric)
+    }
+
+    fn evaluate_now(&mut self) -> Result<Metric, EngineError> {
+        let rows = self.test.rows();
+        let epoch = self.state.step.div_ceil(self.batches_per_epoch().max(1)) as u32;
+        let mut metric = Metric { step: self.state.step, epoch, rows, accuracy: None, loss: None };
+        let (count, total) = (!self.release.accuracy.is_empty(), !self.release.loss.is_empty());
+        if rows == 0 || !(count || total) {
+            return Ok(metric);
+        }
+        let weights = self.state.truncated(&mut self.engine, &self.plan)?;
+        let loss = self.architecture.loss();
+        let (mut correct, mut losses) = (None, None);
+        for first in (0..rows).step_by(EVALUATION_ROWS) {
+            let (x, targets) =
+                self.test.range(&mut self.engine, first..rows.min(first + EVALUATION_ROWS))?;
+            let mut cx = Context { engine: &mut self.engine, plan: &self.plan, training: None };
+            let outputs = self.network.forward(&mut cx, x, &weights)?;
+            let outputs = losses::outputs(&mut cx, outputs)?;
+            if count {
+                let part = losses::correct(&mut cx, loss, &outputs, &targets)?;
+                add_up(cx.engine, &mut correct, part)?;
+            }
+            if total {
+                let part = losses::total(&mut cx, loss, &outputs, &targets)?;
+                add_up(cx.engine, &mut losses, part)?;
+            }
+        }
+        let (to_accuracy, to_loss) = (self.release.accuracy.clone(), self.release.loss.clone());
+        if let Some(sum) = correct {
+            metric.accuracy = self.open_sum(sum, Reason::Accuracy, to_accuracy)?.map(|v| v / rows as f64);
+        }
+        if let Some(sum) = losses {
+            metric.loss = self.open_sum(sum, Reason::Loss, to_loss)?.map(|v| v / rows as f64);
+        }
+        Ok(metric)
+    }
+
+    fn open_sum(
+        &mut self,
+        sum: E::Offset,
+        reason: Reason,
+        to: Vec<usize>,
+    ) -> Result<Option<f64>, EngineError> {
+        let name = if reason == Reason::Accuracy { "correct predictions" } else { "sum of losses" };
+        let what = format!("{name} on the test rows after step {}", self.state.step);
+        let values = self.engine.remask(&[&sum])?;
+        let opened = self.engine.reveal(&values.iter().collect::<Vec<_>>(), Opening { reason, what, to })?;
+        Ok(opened.and_then(|v| v.first().and_then(|a| a.first().copied())))
+    }
+
+    /// Reveals weights and biases to the receivers of the model; `None` elsewhere, or if nobody receives it.
+    ///
+    /// # Errors
+    /// Whatever the engine meets, with the step.
+    pub fn reveal_model(&mut self) -> Result<Option<TrainedModel>, TrainError> {
+        if self.release.model.is_empty() {
+            return Ok(None);
+        }
+        let step = self.state.step;
+        let weights = self
+            .state
+            .truncated(&mut self.engine, &self.plan)
+            .map_err(|e| TrainError::from(e).at(step))?;
+        self.open_model(&weights).map_err(|e| TrainError::from(e).at(step))
+    }
+
+    fn open_model(&mut self, weights: &[Weights<E>]) -> Result<Option<TrainedModel>, EngineError> {
+        let indices: Vec<usize> = self
+            .architecture
+            .layers()
+            .iter()
+            .enumerate()
+            .filter_map(|(i, l)| l.weight().map(|_| i))
+            .collect();
+        let names: Vec<String> =
+            indices.iter().map(|i| format!("layers.{i}.weight, layers.{i}.bias")).collect();
+        let opening =
+            Opening { reason: Reason::Model, what: names.join(", "), to: self.release.model.clone() };
+        let values: Vec<&E::Masked> = weights.iter().flat_map(|w| [&w.weight, &w.bias]).collect();
+        let Some(opened) = self.engine.reveal(&values, opening)? else { return Ok(None) };
+        let layers = indices.iter().zip(opened.chunks_exact(2)).map(|(&index, pair)| {
+            let keep = self.architecture.keep_before(index) as f32;
+            TrainedLayer {
+                index,
+                weight: pair[0].mapv(|v| v as f32 * keep),
+                bias: pair[1].row(0).mapv(|v| v as f32),
+            }
+        });
+        Ok(Some(TrainedModel { layers: layers.collect() }))
+    }
+
+    fn batches_per_epoch(&self) -> u64 {
+        shuffle::batches_per_epoch(self.train.rows(), self.training.batch)
+    }
+
+    fn progress(&self, began: Instant, metric: Option<Metric>) -> Progress {
+        Progress {
+            step: self.state.step,
+            steps: self.steps(),
+            epoch: self.state.step.div_ceil(self.batches_per_epoch()) as u32,
+            epochs: self.training.epochs,
+            seconds: began.elapsed().as_secs_f64(),
+            metric,
+        }
+    }
+}
+
+fn add_up<E: Engine>(engine: &mut E, sum: &mut Option<E::Offset>, part: E::Offset) -> Result<(), EngineError> {
+    match sum {
+        Some(sum) => engine.accumulate(sum, &part, 1, 0),
+        None => {
+            *sum = Some(part);
+            Ok(())
+        }
+    }
+}
+
+/// What can be said about the data before any of it is shared.
+pub(crate) fn check_data(job: &TrainingJob, data: &DataSets) -> Result<(), TrainError> {
+    let bad = |what: &str, found: &str, expected: &str| {
+        Err(TrainError::Rows { what: what.into(), found: found.into(), expected: expected.into() })
+    };
+    if data.train_rows() == 0 {
+        return bad("the training rows", "there are none", "list at least one owner with rows");
+    }
+    if job.standardise && data.train_rows() > standardise::MOST_ROWS {
+        return bad("the training rows", "there are more than 2^20", "standardise them by public bounds");
+    }
+    if data.test_rows() == 0 && !(job.release.accuracy.is_empty() && job.release.loss.is_empty()) {
+        return bad(
+            "the test rows",
+            "there are none, but the job releases accuracy or loss",
+            "list an owner with test rows, or release neither",
+        );
+    }
+    Ok(())
+}
