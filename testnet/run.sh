@@ -27,5 +27,5 @@ for option in "$@"; do
     --out | --out=*) out=() ;;
     esac
 done
-exec cargo run --release --locked --quiet --manifest-path "$root/Cargo.toml" --package tercet-node --bin tercet -- \
+exec cargo run --release --locked --manifest-path "$root/Cargo.toml" --package tercet-node --bin tercet -- \
     testnet ${job[@]+"${job[@]}"} ${out[@]+"${out[@]}"} "$@"

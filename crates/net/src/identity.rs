@@ -12,7 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::Fingerprint;
+use crate::quic::check_dates;
+use crate::{CertificateFault, Fingerprint};
 
 /// Certificates of [`Identity::generate`] are valid from one day ago, for clocks that are behind.
 const BACKDATED: Duration = Duration::from_secs(24 * 3600);
@@ -126,6 +127,15 @@ impl Identity {
     /// The fingerprint that the roster pins.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// Whether the certificate is valid at `now`; peers refuse it otherwise.
+    ///
+    /// # Errors
+    /// [`CertificateFault::Expired`] or [`CertificateFault::NotYetValid`] with the day, [`CertificateFault::Unreadable`].
+    pub fn check_dates(&self, now: SystemTime) -> Result<(), CertificateFault> {
+        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        check_dates(&self.certificate, seconds)
     }
 
     /// Writes certificate and key as PEM. The key file is readable by its owner only. Each file appears
@@ -324,6 +334,17 @@ mod tests {
     fn a_period_that_ends_before_it_begins_is_refused() {
         let now = SystemTime::now();
         assert!(matches!(generate_valid("a", now, now), Err(IdentityError::Period)));
+    }
+
+    #[test]
+    fn a_certificate_is_valid_within_its_dates_only() {
+        let now = SystemTime::now();
+        let day = Duration::from_secs(24 * 3600);
+        let identity = generate_valid("a", now, now + day).unwrap();
+        identity.check_dates(now + Duration::from_secs(60)).unwrap();
+        assert!(matches!(identity.check_dates(now - day), Err(CertificateFault::NotYetValid(_))));
+        assert!(matches!(identity.check_dates(now + 2 * day), Err(CertificateFault::Expired(_))));
+        generate("a").unwrap().check_dates(now).unwrap();
     }
 
     #[test]

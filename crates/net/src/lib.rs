@@ -14,6 +14,7 @@
 
 pub mod codec;
 pub mod error;
+pub mod fault;
 pub mod fingerprint;
 pub mod header;
 pub mod identity;

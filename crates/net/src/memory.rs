@@ -122,7 +122,7 @@ pub fn mesh_with(
 
 /// One party's end of an in-memory mesh.
 pub struct MemoryTransport {
-    links: Links,
+    pub(crate) links: Links,
     tap: Option<Tap>,
     closed: bool,
 }

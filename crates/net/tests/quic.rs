@@ -291,15 +291,17 @@ fn what_arrived_before_the_connection_closed_can_be_read_after_it() {
     });
     let [mut a, b, mut c] = joined.map(Result::unwrap);
     drop(b);
-    // The first message fills the read-ahead, the rest fits into the stream's window.
+    // 1 MiB goes into the read-ahead, the rest fits into the stream's window.
+    const LENGTH: usize = 900_000;
     for op in 0..3 {
-        c.send(A, Phase::Offline, &tag(0, op), vec![op as u8; 1 << 20]).unwrap();
+        c.send(A, Phase::Offline, &tag(0, op), vec![op as u8; LENGTH]).unwrap();
     }
     // Fails, because B has gone, but not before A has everything.
-    Box::new(c).close().unwrap_err();
+    let error = Box::new(c).close().unwrap_err();
+    assert!(matches!(&error, NetError::PeerLost { party, .. } if party.id() == B), "{error}");
     std::thread::sleep(Duration::from_millis(100));
     for op in 0..3 {
-        assert!(a.recv(C, Phase::Offline, &tag(0, op), 1 << 20).unwrap() == vec![op as u8; 1 << 20]);
+        assert!(a.recv(C, Phase::Offline, &tag(0, op), LENGTH).unwrap() == vec![op as u8; LENGTH]);
     }
 }
 

@@ -66,6 +66,6 @@ pub fn command(path: &Path, data: Option<&Path>) -> Result<()> {
     say(format_args!("job            {} in floating point", job.name))?;
     say(format_args!("test accuracy  {}", shown(float.accuracy, text::percent)))?;
     say(format_args!("test loss      {}", shown(float.loss, |loss| format!("{loss:.4}"))))?;
-    say(format_args!("training time  {:.3} s", float.seconds))?;
+    say(format_args!("training time  {}", text::seconds(float.seconds)))?;
     say(format_args!("steps          {}", text::grouped(float.steps)))
 }

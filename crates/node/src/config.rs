@@ -1,5 +1,6 @@
 //! The node file: what one party keeps to itself. Where its key, its data and its results are, and where it listens.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::privacy::budget::BudgetConfig;
 use crate::sources::PartySources;
 use crate::toml_fault;
 
@@ -56,12 +58,20 @@ pub struct NodeConfig {
     pub certificate: PathBuf,
     /// The folder for results and records; created if absent.
     pub out: PathBuf,
+    /// A folder of material made ahead of time, for a job without a dealer.
+    pub material: Option<PathBuf>,
     /// A file for the log, besides stderr.
     pub log: Option<PathBuf>,
     /// A deadline in place of the job's.
     pub deadline: Option<Duration>,
+    /// Threads that compute; all cores if not given.
+    pub threads: Option<usize>,
+    /// Addresses at which this party reaches others, in place of the job's, by name.
+    pub peers: BTreeMap<String, String>,
     /// This party's rows.
     pub data: PartySources,
+    /// What all jobs together may learn of them.
+    pub budget: Option<BudgetConfig>,
     /// Transport tuning.
     pub transport: TransportConfig,
 }
@@ -70,6 +80,8 @@ pub struct NodeConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransportConfig {
+    /// What joins the parties; found from their addresses if not given.
+    pub path: Option<PathConfig>,
     /// Largest UDP payload, bytes, at least 1200: used at once on loopback, found by probing elsewhere.
     pub max_datagram: Option<u16>,
     /// Bytes received from a peer ahead of the protocol, online phase.
@@ -77,6 +89,19 @@ pub struct TransportConfig {
     /// Bytes received from a peer ahead of the protocol, offline phase.
     pub read_ahead_offline: Option<usize>,
 }
+
+/// What joins the parties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathConfig {
+    /// One machine.
+    Loopback,
+    /// A real network, or a relay on one machine that behaves like one.
+    Network,
+}
+
+/// Most threads that a node file may ask for.
+const MOST_THREADS: usize = 1024;
 
 /// The file's form.
 #[derive(Deserialize)]
@@ -87,10 +112,15 @@ struct RawConfig {
     key: PathBuf,
     certificate: PathBuf,
     out: PathBuf,
+    material: Option<PathBuf>,
     log: Option<PathBuf>,
     deadline_seconds: Option<u64>,
+    threads: Option<usize>,
+    #[serde(default)]
+    peers: BTreeMap<String, String>,
     #[serde(default)]
     data: PartySources,
+    budget: Option<BudgetConfig>,
     #[serde(default)]
     transport: TransportConfig,
 }
@@ -109,10 +139,18 @@ impl NodeConfig {
             let message = "`deadline_seconds` must be from 1 to 86400".to_owned();
             return Err(ConfigError::Meaning { path: path.to_owned(), message });
         }
-        let TransportConfig { max_datagram, read_ahead_online, read_ahead_offline } = raw.transport;
+        if raw.threads.is_some_and(|threads| !(1..=MOST_THREADS).contains(&threads)) {
+            let message = format!("`threads` must be from 1 to {MOST_THREADS}");
+            return Err(ConfigError::Meaning { path: path.to_owned(), message });
+        }
+        let TransportConfig { max_datagram, read_ahead_online, read_ahead_offline, .. } = raw.transport;
         let small = |window: Option<usize>| window.is_some_and(|bytes| bytes < 1 << 20);
-        if max_datagram.is_some_and(|bytes| bytes < 1200) || small(read_ahead_online) || small(read_ahead_offline) {
-            let message = "in [transport], `max_datagram` must be at least 1200 and the windows at least 1048576 bytes";
+        if max_datagram.is_some_and(|bytes| bytes < 1200)
+            || small(read_ahead_online)
+            || small(read_ahead_offline)
+        {
+            let message =
+                "in [transport], `max_datagram` must be at least 1200 and the windows at least 1048576 bytes";
             return Err(ConfigError::Meaning { path: path.to_owned(), message: message.to_owned() });
         }
         Ok(NodeConfig {
@@ -121,9 +159,16 @@ impl NodeConfig {
             key: absolute(raw.key)?,
             certificate: absolute(raw.certificate)?,
             out: absolute(raw.out)?,
+            material: raw.material.map(absolute).transpose()?,
             log: raw.log.map(absolute).transpose()?,
             deadline: raw.deadline_seconds.map(Duration::from_secs),
+            threads: raw.threads,
+            peers: raw.peers,
             data: raw.data.absolute(base).map_err(unreadable)?,
+            budget: raw
+                .budget
+                .map(|budget| Ok(BudgetConfig { ledger: absolute(budget.ledger)?, ..budget }))
+                .transpose()?,
             transport: raw.transport,
         })
     }
@@ -131,8 +176,8 @@ impl NodeConfig {
 
 /// A TOML file as a value.
 pub(crate) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text =
-        fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let text = fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     toml::from_str(&text).map_err(|error| {
         let (line, message) = toml_fault::describe(&text, &error);
         ConfigError::Form { path: path.to_owned(), line, message }

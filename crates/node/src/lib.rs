@@ -4,6 +4,8 @@
 //! * [`node`]: one party's run, from its rows to the model, the record and the goodbye.
 //! * [`baseline`]: the same job in floating point on rows in one place.
 //! * [`testnet`]: three node processes of this program on loopback.
+//! * [`plan`]: what a job will cost, before anything runs; [`link`]: the network that it assumes.
+//! * [`privacy`]: the budget of a party's rows, and the report of what a run spent of it.
 //! * [`cli`]: the commands; [`logging`] and [`progress`]: what a person sees meanwhile.
 
 #![forbid(unsafe_code)]
@@ -12,8 +14,11 @@ pub mod baseline;
 pub mod cli;
 pub mod config;
 pub mod job;
+pub mod link;
 pub mod logging;
 pub mod node;
+pub mod plan;
+pub mod privacy;
 pub mod progress;
 pub mod sources;
 pub mod testnet;

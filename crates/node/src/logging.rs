@@ -83,7 +83,11 @@ pub fn start(console: &Console, file: Option<&Path>) -> io::Result<()> {
         }));
     let file = file.map(open).transpose()?;
     let file = file.map(|file| {
-        fmt::layer().with_writer(Arc::new(file)).with_ansi(false).with_target(false).with_filter(LevelFilter::INFO)
+        fmt::layer()
+            .with_writer(Arc::new(file))
+            .with_ansi(false)
+            .with_target(false)
+            .with_filter(LevelFilter::INFO)
     });
     let own = Targets::new().with_target("tercet", LevelFilter::TRACE).with_default(LevelFilter::WARN);
     // A second start, as in tests that run several nodes in one process, keeps the first log.

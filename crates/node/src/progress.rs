@@ -8,8 +8,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::logging::{Console, PROGRESS};
 use crate::text;
 
-/// At least this long between two lines of the log.
+/// After this long there is a line in the log in any case.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// After this long a new epoch is worth a line.
+const EPOCH_LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// Drawing the bar more often than this would show up in the time of a fast run.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -58,14 +61,18 @@ impl Progress {
     pub fn show(&mut self, tick: Tick, sent: impl FnOnce() -> Option<u64>) {
         let now = Instant::now();
         // What was opened once stays on display.
-        let tick =
-            Tick { loss: tick.loss.or(self.last.loss), accuracy: tick.accuracy.or(self.last.accuracy), ..tick };
+        let tick = Tick {
+            loss: tick.loss.or(self.last.loss),
+            accuracy: tick.accuracy.or(self.last.accuracy),
+            ..tick
+        };
         let opened = (tick.loss, tick.accuracy) != (self.last.loss, self.last.accuracy);
         let ended = tick.step == tick.steps && self.last.step != tick.step;
-        let new_epoch = tick.epoch != self.last.epoch && tick.epochs <= 20;
+        let first = self.last.step == 0;
+        let new_epoch = tick.epoch != self.last.epoch && now - self.logged >= EPOCH_LINE_EVERY;
         self.last = tick;
         let draw = self.bar.is_some() && (ended || self.drawn.is_none_or(|drawn| now - drawn >= DRAW_EVERY));
-        let log = ended || opened || new_epoch || now - self.logged >= LINE_EVERY;
+        let log = first || ended || opened || new_epoch || now - self.logged >= LINE_EVERY;
         if !(draw || log) {
             return;
         }

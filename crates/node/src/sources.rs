@@ -69,7 +69,8 @@ pub fn of_parties<'a>(
     path: &Path,
 ) -> Result<Vec<(&'a JobParty, &'a PartySources)>, ConfigError> {
     if let Some(name) = all.keys().find(|name| job.party(name).is_err()) {
-        let message = format!("it names files for `{name}`, which is not a party of the job; use a party's name");
+        let message =
+            format!("it names files for `{name}`, which is not a party of the job; use a party's name");
         return Err(ConfigError::Meaning { path: path.to_owned(), message });
     }
     static NOTHING: PartySources = PartySources { train: None, test: None };

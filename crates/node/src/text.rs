@@ -28,6 +28,11 @@ pub(crate) fn span(duration: Duration) -> String {
     }
 }
 
+/// A measured time: `12.34 s`, or `5.6 ms` below a tenth of a second.
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 0.1 { format!("{:.1} ms", 1000.0 * seconds) } else { format!("{seconds:.2} s") }
+}
+
 /// A fraction as a percentage with two decimals.
 pub(crate) fn percent(fraction: f64) -> String {
     format!("{:.2} %", 100.0 * fraction)
@@ -38,7 +43,7 @@ pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);

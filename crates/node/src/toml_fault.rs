@@ -6,7 +6,7 @@ pub(crate) fn describe(text: &str, error: &toml::de::Error) -> (usize, String) {
     let line = 1 + text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count();
     let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
     match key(text, start) {
-        Some(key) if !message.contains(key) => (line, format!("`{key}`: {message}")),
+        Some(key) if !message.contains(&format!("`{key}`")) => (line, format!("`{key}`: {message}")),
         _ => (line, message),
     }
 }

@@ -3,13 +3,18 @@
 mod common;
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
-use common::{Net, tercet};
+use common::{NAMES, Net, tercet};
+use tercet_net::identity;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Each case edits one party's training file.
 #[test]
 fn a_fault_in_a_csv_file_is_named_by_line_and_column_without_its_value() {
-    let cases: [(&str, fn(&str) -> String, &str); 7] = [
+    type Edit = fn(&str) -> String;
+    let cases: [(&str, Edit, &str); 7] = [
         ("not a number", |t| with_cell(t, 3, 0, "secretword"), "line 4"),
         ("not finite", |t| with_cell(t, 3, 1, "inf"), "column `y`"),
         ("out of bounds", |t| with_cell(t, 5, 0, "123.25"), "above the bound 4"),
@@ -25,6 +30,7 @@ fn a_fault_in_a_csv_file_is_named_by_line_and_column_without_its_value() {
         let ended = net.start(0).wait();
         let sentence = ended.sentence();
         assert!(sentence.contains(part), "{name}: {sentence}");
+        assert!(sentence.contains("train.csv"), "{name}: {sentence}");
         let whole = ended.stderr();
         for value in ["secretword", "123.25", "tepid"] {
             assert!(!whole.contains(value), "{name} shows a cell: {whole}");
@@ -133,6 +139,24 @@ fn results_of_an_earlier_run_are_never_overwritten() {
 }
 
 #[test]
+fn a_failed_run_that_opened_nothing_can_simply_be_run_again() {
+    let record = |openings: &str| {
+        format!(
+            r#"{{"outcome": {{"status": "failed", "reason": "a peer was lost"}}, "openings": [{openings}]}}"#
+        )
+    };
+    let net = Net::new(1);
+    fs::create_dir(net.out(0)).unwrap();
+    fs::write(net.out(0).join("record.json"), record("")).unwrap();
+    // Nobody else is there, so it ends; but it does begin.
+    let sentence = net.start(0).wait().sentence();
+    assert!(sentence.contains("did not join"), "{sentence}");
+    fs::write(net.out(0).join("record.json"), record(r#"{"reason": "model"}"#)).unwrap();
+    let sentence = net.start(0).wait().sentence();
+    assert!(sentence.contains("holds the results of an earlier run"), "{sentence}");
+}
+
+#[test]
 fn the_doctor_finds_the_same_faults_and_none_where_there_is_none() {
     let doctor = |net: &Net| {
         let output =
@@ -145,6 +169,32 @@ fn the_doctor_finds_the_same_faults_and_none_where_there_is_none() {
     net.nothing_left(0);
     net.edit(&net.train_file(0), "x,y,class", "x,z,class");
     assert!(doctor(&net).sentence().contains("no column `y`"));
+
+    let net = Net::new(5);
+    let now = SystemTime::now();
+    let expired = identity::generate_valid(NAMES[0], now - 2 * DAY, now - DAY).unwrap();
+    for file in ["node.crt", "node.key"] {
+        fs::remove_file(net.home(0).join(file)).unwrap();
+    }
+    expired.save(&net.home(0).join("node.crt"), &net.home(0).join("node.key")).unwrap();
+    let text = fs::read_to_string(net.job(0)).unwrap();
+    let pinned = text.lines().find_map(|line| line.strip_prefix("fingerprint = ")).unwrap();
+    net.edit(&net.job(0), pinned, &format!("\"{}\"", expired.fingerprint()));
+    let sentence = doctor(&net).sentence();
+    assert!(sentence.contains("node.crt holds a certificate that expired on 20"), "{sentence}");
+}
+
+#[test]
+fn a_node_file_with_a_wrong_peer_or_number_of_threads_is_refused() {
+    let net = Net::new(5);
+    net.edit(&net.config(0), "[data]", "[peers]\ndan = \"127.0.0.1:9\"\n\n[data]");
+    net.refused(0, "[peers] of the node file gives an address for `dan`");
+    net.edit(&net.config(0), "dan", NAMES[0]);
+    net.refused(0, "not another party of the job");
+    net.edit(&net.config(1), "listen", "threads = 0\nlisten");
+    net.refused(1, "`threads` must be from 1 to 1024");
+    net.edit(&net.config(2), "[data]", "[transport]\npath = \"carrier-pigeon\"\n\n[data]");
+    net.refused(2, "line ");
 }
 
 /// `text` with one cell of data row `row` (from 1) replaced.

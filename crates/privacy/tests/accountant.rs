@@ -24,8 +24,8 @@ fn no_bound_is_below_the_exact_gaussian_curve() {
 
 #[test]
 fn no_bound_is_below_the_exact_laplace_curve() {
-    for (scale, target) in [(1.0, 1e-5), (0.5, 1e-2), (20.0, 1e-3)] {
-        let exact = (1.0 / scale + 2.0 * (-target as f64).ln_1p()).max(0.0);
+    for (scale, target) in [(1.0f64, 1e-5f64), (0.5, 1e-2), (20.0, 1e-3)] {
+        let exact = (1.0 / scale + 2.0 * (-target).ln_1p()).max(0.0);
         let found = epsilon(&[(Mechanism::Laplace { scale }, 1)], target).expect("valid");
         assert!(found.rdp.expect("Laplace") >= exact && found.pld.expect("Laplace") >= exact, "{found:?}");
     }
@@ -148,11 +148,38 @@ fn every_bad_parameter_is_refused_by_name() {
 
 #[test]
 fn extreme_parameters_neither_panic_nor_hang() {
-    for (q, sigma, steps) in
-        [(1e-6, 0.5, 1u64 << 30), (0.9, 0.01, 10), (0.5, 1e6, 1), (1e-9, 1e8, 1), (0.3, 0.001, 3)]
-    {
-        let found = epsilon(&[(Mechanism::PoissonGaussian { q, sigma }, steps)], 1e-6).expect("valid");
-        assert!(found.best() >= 0.0 && found.best().is_finite(), "{q} {sigma} {steps}: {found:?}");
+    let poisson = |q, sigma| Mechanism::PoissonGaussian { q, sigma };
+    let truncated = |q, batch, n| Mechanism::TruncatedPoissonGaussian { q, sigma: 1.0, batch, n };
+    for (mechanism, steps) in [
+        (poisson(1e-6, 0.5), 1u64 << 30),
+        (poisson(0.9, 0.01), 10),
+        (poisson(0.5, 1e6), 1),
+        (poisson(1e-9, 1e8), 1),
+        (poisson(0.3, 0.001), 3),
+        (Mechanism::Gaussian { sigma: 0.001 }, 1 << 40),
+        (Mechanism::Laplace { scale: 0.001 }, 1 << 40),
+        (Mechanism::Laplace { scale: 1e9 }, 1),
+        (truncated(1.0, 1, 1), 1),
+        (truncated(1.0, 1, 1_000_000), 1),
+        (truncated(1e-9, 1_000_000_000, 1_000_000_000), 1),
+        (truncated(0.5, 1, 1 << 32), 1),
+        (truncated(0.5, 1 << 31, 1 << 32), 1),
+        (Mechanism::FixedSizeGaussian { sigma: 0.001, batch: 1, n: 1 << 32 }, 1 << 40),
+    ] {
+        match epsilon(&[(mechanism, steps)], 1e-6) {
+            Ok(found) => {
+                assert!(found.best() >= 0.0 && found.best().is_finite(), "{mechanism:?} {steps}: {found:?}")
+            }
+            Err(error) => {
+                assert!(matches!(error, PrivacyError::Undefined(_)), "{mechanism:?} {steps}: {error}")
+            }
+        }
+    }
+    let huge = Mechanism::FixedSizeGaussian { sigma: 1.0, batch: 1, n: u64::MAX };
+    assert!(matches!(epsilon(&[(huge, 1)], 1e-6), Err(PrivacyError::TooLarge { .. })));
+    for tiny in [1e-4, 1e-300] {
+        let refused = epsilon(&[(Mechanism::Laplace { scale: tiny }, 1)], 1e-6);
+        assert!(matches!(refused, Err(PrivacyError::TooLarge { .. })));
     }
 }
 

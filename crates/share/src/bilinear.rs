@@ -74,7 +74,7 @@ impl Bilinear {
             }
             Bilinear::ConvWeightGrad(g) => {
                 let p = g.output_positions();
-                if l.1 == g.input_len() && r.0 == l.0 && r.1 % p == 0 {
+                if l.1 == g.input_len() && r.0 == l.0 && r.1.is_multiple_of(p) {
                     Ok((g.patch_len(), r.1 / p))
                 } else {
                     bad("a convolution's weight gradient")

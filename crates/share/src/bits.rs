@@ -30,7 +30,7 @@ impl PackedBits {
     /// If `words` does not hold `ceil(len / 64)` words.
     pub fn from_words(len: usize, mut words: Vec<u64>) -> PackedBits {
         assert_eq!(words.len(), len.div_ceil(64), "{len} bits in {} words", words.len());
-        if len % 64 != 0
+        if !len.is_multiple_of(64)
             && let Some(last) = words.last_mut()
         {
             *last &= low_mask((len % 64) as u32);
@@ -94,7 +94,7 @@ impl PackedBits {
                 u64::from_le_bytes(w)
             })
             .collect();
-        if len % 64 != 0 && words.last().is_some_and(|w| w & !low_mask((len % 64) as u32) != 0) {
+        if !len.is_multiple_of(64) && words.last().is_some_and(|w| w & !low_mask((len % 64) as u32) != 0) {
             return None;
         }
         Some(PackedBits { len, words })
@@ -160,9 +160,9 @@ impl PackedBits {
 
     /// Bit `index[i]` of every i.
     pub fn gather(&self, index: impl Iterator<Item = usize>) -> PackedBits {
-        let (mut words, mut len) = (Vec::new(), 0);
+        let (mut words, mut len) = (Vec::new(), 0usize);
         for i in index {
-            if len % 64 == 0 {
+            if len.is_multiple_of(64) {
                 words.push(0);
             }
             if let Some(last) = words.last_mut() {

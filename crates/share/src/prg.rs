@@ -3,11 +3,9 @@
 //! ChaCha with 12 rounds: the best published attack reaches 7 rounds (Aumasson, "Too Much Crypto", 2019), and 12 rounds is
 //! what the `rand` project uses for its own secure generator.
 
-use rand_chacha::ChaCha12Rng;
-use rand_core::{Rng, SeedableRng};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{PackedBits, ShareError, Tensor, kernel};
+use crate::{PackedBits, ShareError, Tensor, kernel, low_mask};
 
 /// Most purposes that one operation may draw for.
 pub const PURPOSES_PER_OP: u64 = 1 << 20;
@@ -47,37 +45,51 @@ impl PairPrg {
             return Err(ShareError::MaskReuse { op, purpose });
         }
         self.next = address + 1;
-        let mut rng = ChaCha12Rng::from_seed(self.key.0);
-        rng.set_stream(address);
-        Ok(Stream { rng })
+        Ok(Stream { key: self.key.clone(), address })
     }
 }
 
-/// One stream, consumed by exactly one draw. rand_chacha has no wiping of its own, so the cipher's block buffer stays in
-/// freed stack memory until it is overwritten (stated in the README's limits).
+/// One stream, consumed by exactly one draw.
 #[must_use]
 pub struct Stream {
-    rng: ChaCha12Rng,
+    key: PairKey,
+    address: u64,
 }
 
 impl Stream {
+    fn fill(&self, out: &mut [u64]) {
+        kernel::chacha::key_stream(&self.key.0, self.address, out);
+    }
+
     /// `n` uniform elements of `bits` bits each (1 to 64).
-    pub fn elements(mut self, n: usize, bits: u32) -> Vec<u64> {
+    pub fn elements(self, n: usize, bits: u32) -> Vec<u64> {
         let mut out = vec![0u64; n];
         if bits > 32 {
-            fill_words(&mut self.rng, &mut out);
+            self.fill(&mut out);
             if bits < 64 {
                 kernel::mask(&mut out, bits);
             }
             return out;
         }
-        let mut bytes = vec![0u8; (n * bits as usize).div_ceil(8)];
-        self.rng.fill_bytes(&mut bytes);
-        clear_padding(&mut bytes, n * bits as usize);
-        kernel::unpack(&bytes, bits, &mut out)
-            .expect("the buffer was sized for n elements and its padding cleared");
-        bytes.zeroize();
+        // Several elements from each word: two of 32 bits, four of 16 or eight of 8, cut to `bits`.
+        match bits {
+            17..=32 => self.fill_parts::<2>(&mut out, bits),
+            9..=16 => self.fill_parts::<4>(&mut out, bits),
+            _ => self.fill_parts::<8>(&mut out, bits),
+        }
         out
+    }
+
+    fn fill_parts<const PARTS: usize>(&self, out: &mut [u64], bits: u32) {
+        let mut words = vec![0u64; out.len().div_ceil(PARTS)];
+        self.fill(&mut words);
+        let mask = low_mask(bits);
+        for (chunk, word) in out.chunks_mut(PARTS).zip(&words) {
+            for (part, v) in chunk.iter_mut().enumerate() {
+                *v = word >> (part * 64 / PARTS) & mask;
+            }
+        }
+        words.zeroize();
     }
 
     /// A `rows × cols` tensor of uniform elements of `bits` bits.
@@ -86,41 +98,21 @@ impl Stream {
     }
 
     /// `n` uniform bits.
-    pub fn bits(mut self, n: usize) -> PackedBits {
+    pub fn bits(self, n: usize) -> PackedBits {
         let mut words = vec![0u64; n.div_ceil(64)];
-        fill_words(&mut self.rng, &mut words);
+        self.fill(&mut words);
         PackedBits::from_words(n, words)
     }
 
     /// `n` uniform words of `bits` bits each (1 to 16).
-    pub fn words16(mut self, n: usize, bits: u32) -> Vec<u16> {
-        let mut bytes = vec![0u8; n * 2];
-        self.rng.fill_bytes(&mut bytes);
+    pub fn words16(self, n: usize, bits: u32) -> Vec<u16> {
+        let mut words = vec![0u64; n.div_ceil(4)];
+        self.fill(&mut words);
         let mask = ((1u32 << bits) - 1) as u16;
-        let out = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]) & mask).collect();
-        bytes.zeroize();
+        let halves =
+            words.iter().flat_map(|w| [*w as u16, (w >> 16) as u16, (w >> 32) as u16, (w >> 48) as u16]);
+        let out = halves.take(n).map(|v| v & mask).collect();
+        words.zeroize();
         out
-    }
-}
-
-fn fill_words(rng: &mut ChaCha12Rng, out: &mut [u64]) {
-    // Through a byte buffer that stays in the first-level cache: `fill_bytes` is the generator's vectorised path.
-    let mut block = [0u8; 4096];
-    for chunk in out.chunks_mut(512) {
-        let bytes = &mut block[..chunk.len() * 8];
-        rng.fill_bytes(bytes);
-        for (word, b) in chunk.iter_mut().zip(bytes.as_chunks::<8>().0) {
-            *word = u64::from_le_bytes(*b);
-        }
-    }
-    block.zeroize();
-}
-
-fn clear_padding(bytes: &mut [u8], bits: usize) {
-    let used = bits % 8;
-    if used != 0
-        && let Some(last) = bytes.last_mut()
-    {
-        *last &= (1 << used) - 1;
     }
 }

@@ -306,6 +306,24 @@ fn large_products_shared_among_threads_match_the_triple_loop() {
 }
 
 #[test]
+fn large_convolutions_shared_among_threads_match_the_definition() {
+    let wide =
+        ConvGeometry { channels: 8, height: 6, width: 44, kernel_h: 5, kernel_w: 5, stride: 1, padding: 2 };
+    let strided =
+        ConvGeometry { channels: 3, height: 19, width: 21, kernel_h: 4, kernel_w: 3, stride: 2, padding: 1 };
+    let pointwise =
+        ConvGeometry { channels: 33, height: 7, width: 9, kernel_h: 1, kernel_w: 1, stride: 1, padding: 0 };
+    for threads in [1, 2, 5] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can start");
+        pool.install(|| {
+            for (seed, g) in [wide, strided, pointwise].into_iter().enumerate() {
+                convolution(seed as u64, 5, 13, g);
+            }
+        });
+    }
+}
+
+#[test]
 fn products_run_inside_parallel_work() {
     use rayon::prelude::*;
     (0..8u64).into_par_iter().for_each(|seed| random_sum(seed, 128, 96, &[128]));

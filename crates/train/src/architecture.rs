@@ -200,6 +200,11 @@ impl Architecture {
         self.layers.last().map_or(self.input, |l| l.output.len())
     }
 
+    /// Numbers in the widest row between two layers.
+    pub fn widest(&self) -> usize {
+        self.layers.iter().map(|l| l.output.len()).fold(self.input, usize::max)
+    }
+
     /// The loss.
     pub fn loss(&self) -> Loss {
         self.loss
@@ -227,6 +232,11 @@ impl Architecture {
             .take_while(|l| l.weight().is_none() && l.node != Node::Sigmoid)
             .map(|l| if let Node::Dropout { rate } = l.node { dropout::keep(rate).value() } else { 1.0 })
             .product()
+    }
+
+    /// Place of the first layer with weights.
+    pub fn first_weights(&self) -> usize {
+        self.layers.iter().position(|l| l.weight().is_some()).unwrap_or(0)
     }
 
     /// The same layers with dropout switched off, for released weights.
@@ -257,8 +267,9 @@ impl Architecture {
             return Err(SpecError::value("model.layers", "empty", "use at least one dense layer"));
         };
         let index = self.layers.len() - 1;
-        let bad =
-            |why: &str| Err(SpecError::Layer { index, kind: model.layers[index].kind(), why: why.to_owned() });
+        let bad = |why: &str| {
+            Err(SpecError::Layer { index, kind: model.layers[index].kind(), why: why.to_owned() })
+        };
         if !self.layers.iter().any(|l| l.weight().is_some()) {
             return Err(SpecError::value("model.layers", "without weights", "use at least one dense layer"));
         }
@@ -286,7 +297,9 @@ fn resolve(spec: &LayerSpec, input: Shape) -> Result<(Node, Shape), String> {
     match (spec, input) {
         (LayerSpec::Dense { units }, Shape::Vector(inputs)) => {
             if !(1..=crate::spec::MAX_SIZE).contains(units) || inputs * units > MAX_WEIGHTS {
-                return Err(format!("has {units} units for {inputs} inputs; use 1 to 1048576 units and at most 2^28 weights"));
+                return Err(format!(
+                    "has {units} units for {inputs} inputs; use 1 to 1048576 units and at most 2^28 weights"
+                ));
             }
             Ok((Node::Dense { inputs, units: *units }, Shape::Vector(*units)))
         }
@@ -329,7 +342,9 @@ fn resolve(spec: &LayerSpec, input: Shape) -> Result<(Node, Shape), String> {
                 || outputs > crate::spec::MAX_SIZE
                 || channels * kernel * kernel * filters > MAX_WEIGHTS
             {
-                return Err(format!("has {filters} channels; use at least 1 and at most 1048576 outputs a row"));
+                return Err(format!(
+                    "has {filters} channels; use at least 1 and at most 1048576 outputs a row"
+                ));
             }
             let output = Shape::Image { channels: *filters, height: out_h, width: out_w };
             Ok((Node::Conv2d { geometry, filters: *filters }, output))
@@ -354,7 +369,9 @@ fn resolve(spec: &LayerSpec, input: Shape) -> Result<(Node, Shape), String> {
         (
             LayerSpec::Conv2d { .. } | LayerSpec::MaxPool { .. } | LayerSpec::AvgPool { .. },
             Shape::Vector(n),
-        ) => Err(format!("gets rows of {n} numbers; it needs images, so give `model.input` channels, height and width")),
+        ) => Err(format!(
+            "gets rows of {n} numbers; it needs images, so give `model.input` channels, height and width"
+        )),
     }
 }
 
@@ -402,7 +419,11 @@ mod tests {
         let dense = LayerSpec::Dense { units: 3 };
         let cases: Vec<(InputSpec, Vec<LayerSpec>, &str)> = vec![
             (IMAGE, vec![dense.clone()], "layer 0 (dense) gets images; put a flatten layer before it"),
-            (InputSpec::Features(4), vec![LayerSpec::MaxPool { size: 2 }], "layer 0 (max-pool) gets rows of 4"),
+            (
+                InputSpec::Features(4),
+                vec![LayerSpec::MaxPool { size: 2 }],
+                "layer 0 (max-pool) gets rows of 4",
+            ),
             (
                 IMAGE,
                 vec![LayerSpec::Conv2d { channels: 1, kernel: 40, stride: 1, padding: 0 }],
@@ -417,7 +438,11 @@ mod tests {
             (InputSpec::Features(4), vec![LayerSpec::Dense { units: 0 }], "layer 0 (dense) has 0 units"),
             (InputSpec::Features(4), vec![LayerSpec::Dense { units: 1 }], "needs one unit per class"),
             (InputSpec::Features(4), vec![], "model.layers is empty"),
-            (InputSpec::Features(4), vec![dense.clone(), LayerSpec::Relu {}], "cross-entropy losses need a dense layer"),
+            (
+                InputSpec::Features(4),
+                vec![dense.clone(), LayerSpec::Relu {}],
+                "cross-entropy losses need a dense layer",
+            ),
         ];
         for (input, layers, part) in cases {
             let error = Architecture::new(&model(input, layers)).unwrap_err().to_string();

@@ -1,4 +1,5 @@
 use tercet_engine::EngineError;
+use tercet_privacy::PrivacyError;
 use thiserror::Error;
 
 use crate::SpecError;
@@ -19,6 +20,9 @@ pub enum TrainError {
         /// What the job needs.
         expected: String,
     },
+    /// The privacy that the job asks for cannot be had, or the noise cannot be drawn.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
     /// The engine failed.
     #[error("training stopped at step {step}: {source}")]
     Engine {

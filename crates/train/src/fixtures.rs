@@ -2,9 +2,9 @@
 
 use ndarray::Array2;
 
-use crate::init::{Purpose, public_rng, uniform};
+use crate::init::{self, Purpose, public_rng, uniform};
 use crate::spec::{FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TrainingSpec};
-use crate::{DataSets, Release, RowValues, Rows, TrainingJob};
+use crate::{Architecture, DataSets, Release, RowValues, Rows, TrainedModel, TrainingJob};
 
 pub(crate) fn dense(units: usize) -> LayerSpec {
     LayerSpec::Dense { units }
@@ -36,7 +36,11 @@ pub(crate) fn models() -> Vec<(&'static str, ModelSpec)> {
         ("many outputs", features(6, vec![dense(3)], BinaryCrossEntropy)),
         (
             "convolution",
-            image(6, vec![conv(3, 2, 1), RELU, conv(2, 1, 1), RELU, flatten.clone(), dense(3)], SoftmaxCrossEntropy),
+            image(
+                6,
+                vec![conv(3, 2, 1), RELU, conv(2, 1, 1), RELU, flatten.clone(), dense(3)],
+                SoftmaxCrossEntropy,
+            ),
         ),
         (
             "max-pool after relu",
@@ -44,11 +48,19 @@ pub(crate) fn models() -> Vec<(&'static str, ModelSpec)> {
         ),
         (
             "relu after max-pool",
-            image(6, vec![conv(3, 1, 0), max(2), RELU, conv(2, 1, 1), flatten.clone(), dense(3)], MeanSquaredError),
+            image(
+                6,
+                vec![conv(3, 1, 0), max(2), RELU, conv(2, 1, 1), flatten.clone(), dense(3)],
+                MeanSquaredError,
+            ),
         ),
         (
             "avg-pool of two",
-            image(6, vec![conv(2, 1, 1), RELU, avg(2), conv(2, 1, 1), flatten.clone(), dense(3)], MeanSquaredError),
+            image(
+                6,
+                vec![conv(2, 1, 1), RELU, avg(2), conv(2, 1, 1), flatten.clone(), dense(3)],
+                MeanSquaredError,
+            ),
         ),
         (
             "avg-pool of three before relu",
@@ -56,14 +68,18 @@ pub(crate) fn models() -> Vec<(&'static str, ModelSpec)> {
         ),
         (
             "dropout",
-            features(8, vec![drop(0.2), dense(8), drop(0.5), RELU, dense(6), RELU, drop(0.25), dense(3)], MeanSquaredError),
+            features(
+                8,
+                vec![drop(0.2), dense(8), drop(0.5), RELU, dense(6), RELU, drop(0.25), dense(3)],
+                MeanSquaredError,
+            ),
         ),
     ]
 }
 
 /// Rows of three clouds around different centres; a third of them held by each party, in order.
 pub(crate) fn clouds(model: &ModelSpec, rows: usize, seed: u64, owners: usize) -> Vec<Rows> {
-    let (inputs, outputs) = (model.input.len(), crate::Architecture::new(model).unwrap().outputs());
+    let (inputs, outputs) = (model.input.len(), Architecture::new(model).unwrap().outputs());
     let mut centres = public_rng(5, Purpose::Weights, 999);
     let centre = Array2::from_shape_simple_fn((outputs.max(2), inputs), || 2.0 * uniform(&mut centres) - 1.0);
     let mut rng = public_rng(seed, Purpose::Weights, 998);
@@ -111,10 +127,20 @@ pub(crate) fn training(epochs: u32, batch: usize, learning_rate: f64) -> Trainin
 
 pub(crate) fn job(model: ModelSpec, training: TrainingSpec, fixed_point: FixedPointSpec) -> TrainingJob {
     let everything = Release { model: vec![0], accuracy: vec![0], loss: vec![0] };
-    TrainingJob { model, training, fixed_point, standardise: false, release: everything }
+    TrainingJob { model, training, fixed_point, standardise: false, privacy: None, release: everything }
 }
 
 /// Training and test rows of one owner, party 0.
 pub(crate) fn data(model: &ModelSpec, train: usize, test: usize) -> DataSets {
     DataSets { train: clouds(model, train, 1, 1), test: clouds(model, test, 2, 1) }
+}
+
+/// Initial weights with biases that are not zero: at zero, a ReLU whose inputs are all dropped has no derivative.
+pub(crate) fn weights(architecture: &Architecture, seed: u64) -> TrainedModel {
+    let mut model = init::weights(architecture, seed, 16);
+    let mut rng = public_rng(seed, Purpose::Weights, 997);
+    for layer in &mut model.layers {
+        layer.bias.mapv_inplace(|_| ((uniform(&mut rng) - 0.5) * 65536.0).round() / 65536.0);
+    }
+    model
 }

@@ -62,10 +62,8 @@ mod tests {
     use crate::spec::{InputSpec, LayerSpec, Loss, ModelSpec};
 
     fn architecture() -> Architecture {
-        let layers =
-            vec![LayerSpec::Dense { units: 40 }, LayerSpec::Relu {}, LayerSpec::Dense { units: 20 }];
-        let model =
-            ModelSpec { input: InputSpec::Features(24), layers, loss: Loss::SoftmaxCrossEntropy };
+        let layers = vec![LayerSpec::Dense { units: 40 }, LayerSpec::Relu {}, LayerSpec::Dense { units: 20 }];
+        let model = ModelSpec { input: InputSpec::Features(24), layers, loss: Loss::SoftmaxCrossEntropy };
         Architecture::new(&model).unwrap()
     }
 

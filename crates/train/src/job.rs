@@ -2,7 +2,8 @@
 
 use tercet_engine::{Party, Policy, Reason, Rule};
 
-use crate::spec::{FixedPointSpec, ModelSpec, TrainingSpec};
+use crate::spec::{FixedPointSpec, ModelSpec, PrivacySpec, TrainingSpec};
+use crate::{Architecture, NumericPlan, SpecError, fold, privacy};
 
 /// The parts of a job that training reads; equal at all parties.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,10 +14,42 @@ pub struct TrainingJob {
     pub training: TrainingSpec,
     /// Scales and bounds.
     pub fixed_point: FixedPointSpec,
-    /// Standardise features by means and deviations computed on shares; nothing of them is opened.
+    /// Standardise features by means and deviations computed on shares. A released model has them folded into its first
+    /// layer, and takes features as they are without; nothing else of them is opened.
     pub standardise: bool,
+    /// Differential privacy, if the job asks for it.
+    pub privacy: Option<Privacy>,
     /// Who receives what.
     pub release: Release,
+}
+
+impl TrainingJob {
+    /// Checks every section, and the sections against each other. Rows are checked when there are some.
+    ///
+    /// # Errors
+    /// The key and what to write instead.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        self.numeric_plan()?;
+        fold::check(self, &Architecture::new(&self.model)?)
+    }
+
+    /// Scales and rings of this training.
+    ///
+    /// # Errors
+    /// Numbers out of range, or scales that do not fit the ring.
+    pub fn numeric_plan(&self) -> Result<NumericPlan, SpecError> {
+        privacy::numeric(self)
+    }
+}
+
+/// Differential privacy of a training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Privacy {
+    /// What the job asks for.
+    pub spec: PrivacySpec,
+    /// Parties that may pool what they know, their own noise included: 1 for a protocol that is secure against any one
+    /// party, 2 against any two. The noise of the others alone carries the guarantee.
+    pub corrupt: u32,
 }
 
 /// Who receives what; an empty list means nobody. Nothing else is opened.

@@ -4,6 +4,7 @@
 //! * [`Architecture`]: the shapes of all layers, checked;
 //! * [`NumericPlan`]: every scale, ring and width of a training, checked;
 //! * [`Trainer`]: the training loop on shares, the same program at every party;
+//! * [`privacy`]: differential privacy inside the training;
 //! * [`plaintext`]: the same training in floating point: baseline of every cost table and oracle of the tests.
 //!
 //! Both trainings start from the same seeded weights ([`init`]) and visit the same batches ([`shuffle`]).
@@ -12,6 +13,7 @@ mod architecture;
 mod error;
 #[cfg(test)]
 mod fixtures;
+mod fold;
 pub mod init;
 mod job;
 mod layers;
@@ -19,6 +21,7 @@ mod losses;
 mod optimiser;
 mod outcome;
 pub mod plaintext;
+pub mod privacy;
 mod rows;
 mod scales;
 mod sharing;
@@ -29,9 +32,9 @@ mod standardise;
 mod tests;
 mod trainer;
 
-pub use architecture::{Architecture, LayerShape, Node, Shape};
+pub use architecture::{Architecture, LayerShape, Node, Shape, Windows};
 pub use error::TrainError;
-pub use job::{Release, TrainingJob};
+pub use job::{Privacy, Release, TrainingJob};
 pub use optimiser::{Parameter, State};
 pub use outcome::{Metric, Outcome, Progress, TrainedLayer, TrainedModel};
 pub use rows::{DataSets, RowValues, Rows, targets};

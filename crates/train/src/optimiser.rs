@@ -25,6 +25,20 @@ pub struct State<E: Engine> {
     pub parameters: Vec<Parameter<E>>,
 }
 
+// By hand: a derived `Clone` would ask for a cloneable engine.
+impl<E: Engine> Clone for Parameter<E> {
+    fn clone(&self) -> Parameter<E> {
+        let (weight, bias, velocity) = (self.weight.clone(), self.bias.clone(), self.velocity.clone());
+        Parameter { weight, bias, velocity }
+    }
+}
+
+impl<E: Engine> Clone for State<E> {
+    fn clone(&self) -> State<E> {
+        State { step: self.step, parameters: self.parameters.clone() }
+    }
+}
+
 impl<E: Engine> State<E> {
     /// The state before the first step, from public initial weights.
     pub(crate) fn initial(
@@ -56,13 +70,21 @@ impl<E: Engine> State<E> {
     }
 
     /// Weights and biases for products: one truncation call, one or two rounds.
-    pub(crate) fn truncated(&self, engine: &mut E, plan: &NumericPlan) -> Result<Vec<Weights<E>>, EngineError> {
+    pub(crate) fn truncated(
+        &self,
+        engine: &mut E,
+        plan: &NumericPlan,
+    ) -> Result<Vec<Weights<E>>, EngineError> {
         let values = engine.truncate(&self.weight_truncations(plan))?;
         Ok(pairs(values).map(|(weight, bias)| Weights { weight, bias }).collect())
     }
 
     /// Begins a step: weights and biases for its products, and velocities times the momentum, in one truncation call.
-    pub(crate) fn begin(&mut self, engine: &mut E, plan: &NumericPlan) -> Result<Vec<Weights<E>>, EngineError> {
+    pub(crate) fn begin(
+        &mut self,
+        engine: &mut E,
+        plan: &NumericPlan,
+    ) -> Result<Vec<Weights<E>>, EngineError> {
         let Some(momentum) = plan.momentum else { return self.truncated(engine, plan) };
         let mut wide = Vec::with_capacity(2 * self.parameters.len());
         for velocity in self.parameters.iter().filter_map(|p| p.velocity.as_ref()) {
@@ -102,7 +124,10 @@ impl<E: Engine> State<E> {
         weights: &[Weights<E>],
     ) -> Result<(), EngineError> {
         if gradients.len() != self.parameters.len() || weights.len() != self.parameters.len() {
-            return Err(EngineError::parameter("a descent", "gradients, weights and parameters differ in number"));
+            return Err(EngineError::parameter(
+                "a descent",
+                "gradients, weights and parameters differ in number",
+            ));
         }
         let factor = -plan.rate_factor(epoch);
         let decay = -plan.decay_factor(epoch);
@@ -115,22 +140,26 @@ impl<E: Engine> State<E> {
             match &mut parameter.velocity {
                 Some((weight, bias)) => {
                     engine.accumulate(weight, &gradient.weight, 1, 0)?;
-                    engine.accumulate(bias, &gradient.bias, 1, plan.activation)?;
+                    engine.accumulate(bias, &gradient.bias, 1, 0)?;
                     engine.accumulate(&mut parameter.weight, weight, factor, 0)?;
                     engine.accumulate(&mut parameter.bias, bias, factor, 0)?;
                 }
                 None => {
                     engine.accumulate(&mut parameter.weight, &gradient.weight, factor, 0)?;
-                    engine.accumulate(&mut parameter.bias, &gradient.bias, factor, plan.activation)?;
+                    engine.accumulate(&mut parameter.bias, &gradient.bias, factor, 0)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Public facts of all parameters, in order: weight, bias.
+    /// Public facts of all parameters, in order: weight, bias, and with momentum the velocities of both.
     pub fn metas(&self) -> Vec<Meta> {
-        self.parameters.iter().flat_map(|p| [p.weight.meta(), p.bias.meta()]).collect()
+        let parts = self.parameters.iter().flat_map(|p| {
+            let velocity = p.velocity.iter().flat_map(|(w, b)| [w.meta(), b.meta()]);
+            [p.weight.meta(), p.bias.meta()].into_iter().chain(velocity)
+        });
+        parts.collect()
     }
 }
 

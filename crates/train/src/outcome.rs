@@ -57,7 +57,8 @@ pub struct Outcome {
     pub model: Option<TrainedModel>,
 }
 
-/// Trained weights. In layers after a dropout, the keep probability is folded into the weights: use them without dropout.
+/// Trained weights, for use on features as they were shared. In layers after a dropout, the keep probability is folded into
+/// the weights: use them without dropout. If features were standardised on shares, that is folded into the first layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedModel {
     /// The layers that have weights, in order.

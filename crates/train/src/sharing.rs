@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tercet_engine::{Engine, EngineError, Input, Meta, Party};
 use tercet_share::{Linear, Ring, Tensor, fixed};
 
+use crate::TrainError;
 use crate::architecture::Architecture;
 use crate::rows::{DataSets, RowValues, Rows};
 use crate::scales::NumericPlan;
-use crate::TrainError;
 
 /// Shared rows of one owner.
 pub(crate) struct Block<E: Engine> {
@@ -32,26 +32,23 @@ pub(crate) struct InputScale {
     pub(crate) bound: f64,
 }
 
-/// Shares training and test rows of all owners in one call.
+/// Shares training and test rows of all owners in one call, with the values of `me` only; those of nobody for an engine
+/// that counts without values.
 pub(crate) fn share<E: Engine>(
     engine: &mut E,
+    me: Option<Party>,
     plan: &NumericPlan,
     architecture: &Architecture,
     scale: InputScale,
     data: &DataSets,
 ) -> Result<(SharedRows<E>, SharedRows<E>), TrainError> {
-    let me = engine.party();
     let mut inputs = Vec::new();
     for (name, sets) in [("training", &data.train), ("test", &data.test)] {
         for set in sets {
             let what = format!("the {name} rows of party {}", set.owner);
             let values = checked(set, me, architecture, &what)?;
-            let features = Meta {
-                rows: set.rows,
-                cols: architecture.inputs(),
-                frac: scale.frac,
-                ring: scale.ring,
-            };
+            let features =
+                Meta { rows: set.rows, cols: architecture.inputs(), frac: scale.frac, ring: scale.ring };
             let targets =
                 Meta { rows: set.rows, cols: architecture.outputs(), frac: plan.gradient, ring: Ring::FULL };
             let encode = |values: Option<&ndarray::Array2<f32>>, meta: Meta, bound| {
@@ -76,16 +73,17 @@ pub(crate) fn share<E: Engine>(
 
 fn checked<'a>(
     set: &'a Rows,
-    me: Party,
+    me: Option<Party>,
     architecture: &Architecture,
     what: &str,
 ) -> Result<Option<&'a RowValues>, TrainError> {
-    let bad = |found: String, expected: String| Err(TrainError::Rows { what: what.to_owned(), found, expected });
+    let bad =
+        |found: String, expected: String| Err(TrainError::Rows { what: what.to_owned(), found, expected });
     if set.rows == 0 || set.rows > 1 << 24 {
         return bad(format!("there are {}", set.rows), "list 1 to 2^24 rows, or leave the owner out".into());
     }
     let Some(values) = &set.values else {
-        if set.owner == me {
+        if Some(set.owner) == me {
             return bad("they are this party's, but it has no values".into(), "load them first".into());
         }
         return Ok(None);
@@ -99,18 +97,21 @@ fn checked<'a>(
         );
     }
     // A party may hold others' rows in a test; it shares only its own.
-    Ok((set.owner == me).then_some(values))
+    Ok((Some(set.owner) == me).then_some(values))
 }
 
 fn encoded(values: &ndarray::Array2<f32>, meta: Meta, bound: f64, what: &str) -> Result<Tensor, TrainError> {
     let mut out = Tensor::zeros(meta.rows, meta.cols);
     for (i, (to, &value)) in out.data_mut().iter_mut().zip(values).enumerate() {
         let value = f64::from(value);
-        // Negated so that NaN is refused too.
-        if !(value.abs() <= bound) {
+        if value.is_nan() || value.abs() > bound {
             return Err(TrainError::Rows {
                 what: what.to_owned(),
-                found: format!("the value in row {} and column {} is too large", i / meta.cols, i % meta.cols),
+                found: format!(
+                    "the value in row {} and column {} is too large",
+                    i / meta.cols,
+                    i % meta.cols
+                ),
                 expected: format!("scale it to at most {bound} in size"),
             });
         }
@@ -126,7 +127,11 @@ impl<E: Engine> SharedRows<E> {
     }
 
     /// Features and targets of the rows `index`, which is in increasing order.
-    pub(crate) fn gather(&self, engine: &mut E, index: &[usize]) -> Result<(E::Masked, E::Masked), EngineError> {
+    pub(crate) fn gather(
+        &self,
+        engine: &mut E,
+        index: &[usize],
+    ) -> Result<(E::Masked, E::Masked), EngineError> {
         let (mut features, mut targets) = (Vec::new(), Vec::new());
         let (mut start, mut rest) = (0, index);
         for block in &self.blocks {
@@ -144,7 +149,11 @@ impl<E: Engine> SharedRows<E> {
     }
 
     /// Features and targets of a range of rows.
-    pub(crate) fn range(&self, engine: &mut E, rows: Range<usize>) -> Result<(E::Masked, E::Masked), EngineError> {
+    pub(crate) fn range(
+        &self,
+        engine: &mut E,
+        rows: Range<usize>,
+    ) -> Result<(E::Masked, E::Masked), EngineError> {
         self.gather(engine, &rows.collect::<Vec<usize>>())
     }
 }

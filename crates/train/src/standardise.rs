@@ -36,6 +36,11 @@ impl Standards {
         Standards { factors: factors.collect(), means }
     }
 
+    /// Mean and scale factor of each feature.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.means.iter().copied().zip(self.factors.iter().copied())
+    }
+
     /// Standardises `rows`.
     pub(crate) fn apply(&self, rows: &mut Array2<f32>) {
         for mut row in rows.axis_iter_mut(Axis(0)) {
@@ -44,6 +49,14 @@ impl Standards {
             }
         }
     }
+}
+
+/// Means and scale factors on shares.
+pub(crate) struct SharedStandards<E: Engine> {
+    /// `1 × features`, at most [`BOUND`] in size.
+    pub(crate) mean: E::Masked,
+    /// `1 × features`, at most 2^10.
+    pub(crate) factor: E::Masked,
 }
 
 /// How features are shared: at the activations' scale, or finer if they are standardised afterwards.
@@ -77,13 +90,13 @@ const DIVISION_BITS: u32 = 12;
 /// Fractional bits of the scale factors, at most 2^10.
 const FACTOR_FRAC: u32 = 16;
 
-/// Standardises the features of both data sets on shares.
+/// Standardises the features of both data sets on shares; `None` without rows.
 pub(crate) fn apply<E: Engine>(
     engine: &mut E,
     plan: &NumericPlan,
     train: &mut SharedRows<E>,
     test: &mut SharedRows<E>,
-) -> Result<(), EngineError> {
+) -> Result<Option<SharedStandards<E>>, EngineError> {
     let rows = train.rows();
     let mut sum: Option<E::Masked> = None;
     for block in &train.blocks {
@@ -93,7 +106,7 @@ pub(crate) fn apply<E: Engine>(
             None => part,
         });
     }
-    let Some(sum) = sum else { return Ok(()) };
+    let Some(sum) = sum else { return Ok(None) };
     let mean = divided(engine, &sum, Dyadic::reciprocal(rows, 20))?;
 
     for block in train.blocks.iter_mut().chain(&mut test.blocks) {
@@ -110,7 +123,7 @@ pub(crate) fn apply<E: Engine>(
             None => squares = Some(part),
         }
     }
-    let Some(squares) = squares else { return Ok(()) };
+    let Some(squares) = squares else { return Ok(None) };
     let squares = functions::finish(engine, &squares, variance_frac(rows), Ring::FULL)?;
     let variance = divided(engine, &squares, Dyadic::reciprocal(rows, DIVISION_BITS))?;
     let floor = fixed::encode(FLOOR, variance_frac(rows), Ring::FULL)?;
@@ -135,11 +148,15 @@ pub(crate) fn apply<E: Engine>(
     for (block, features) in blocks.into_iter().zip(features) {
         block.features = features;
     }
-    Ok(())
+    Ok(Some(SharedStandards { mean, factor }))
 }
 
 /// `sum · by` with the fractional bits of `sum`: a product with a dyadic number and a truncation.
-fn divided<E: Engine>(engine: &mut E, sum: &E::Masked, by: Dyadic) -> Result<E::Masked, EngineError> {
+pub(crate) fn divided<E: Engine>(
+    engine: &mut E,
+    sum: &E::Masked,
+    by: Dyadic,
+) -> Result<E::Masked, EngineError> {
     let facts = sum.meta();
     let wide = engine.reread(sum, facts.frac + by.shift)?;
     let wide = engine.linear(&wide, &Linear::Scale(by.factor))?;

@@ -4,12 +4,12 @@ use ndarray::Array2;
 use tercet_clear::ClearEngine;
 use tercet_engine::{Engine, Reason};
 
-use crate::fixtures::{RELU, clouds, data, dense, features, job, models, training};
+use crate::fixtures::{RELU, clouds, data, dense, features, job, models, training, weights};
 use crate::layers::{Context, Network, TrainingStep};
 use crate::optimiser::State;
 use crate::plaintext;
 use crate::sharing;
-use crate::spec::{FixedPointSpec, Loss, ModelSpec, Schedule, TrainingSpec};
+use crate::spec::{FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Schedule, TrainingSpec};
 use crate::{Architecture, NumericPlan, TrainedModel, Trainer, TrainingJob, init, losses, standardise};
 
 const SEED: u64 = 11;
@@ -26,16 +26,17 @@ fn gradients_on_shares(model: &ModelSpec, rows: usize) -> Vec<(Array2<f64>, Arra
     let architecture = Architecture::new(model).unwrap();
     let sets = crate::DataSets { train: clouds(model, rows, SEED, 1), test: Vec::new() };
     let scale = standardise::input_scale(&plan, false, rows);
-    let (train, _) = sharing::share(&mut e, &plan, &architecture, scale, &sets).unwrap();
-    let mut state = State::initial(&mut e, &plan, &init::weights(&architecture, SEED, plan.weight)).unwrap();
-    let weights = state.begin(&mut e, &plan).unwrap();
+    let (train, _) = sharing::share(&mut e, Some(0), &plan, &architecture, scale, &sets).unwrap();
+    let mut state = State::initial(&mut e, &plan, &weights(&architecture, SEED)).unwrap();
+    let truncated = state.begin(&mut e, &plan).unwrap();
     let (x, t) = train.range(&mut e, 0..rows).unwrap();
     let mut network = Network::new(&architecture);
     let mut cx =
         Context { engine: &mut e, plan: &plan, training: Some(TrainingStep { seed: SEED, step: 1 }) };
-    let outputs = network.forward(&mut cx, x, &weights).unwrap();
+    let outputs = network.forward(&mut cx, x, &truncated).unwrap();
     let delta = losses::gradient(&mut cx, model.loss, outputs, &t).unwrap();
-    let gradients = network.backward(&mut cx, delta, &weights).unwrap();
+    let factors = network.backward(&mut cx, delta, &truncated).unwrap();
+    let gradients = network.gradients(&mut cx, &factors).unwrap();
     // Gradients are read with h more fractional bits than they have: c · G is the update.
     let unread = f64::from(plan.rate_bits).exp2();
     gradients.iter().map(|g| (g.weight.decode() * unread, g.bias.decode() * unread)).collect()
@@ -107,10 +108,7 @@ fn classifier() -> ModelSpec {
 #[test]
 fn training_follows_the_float_trainer_weight_by_weight() {
     follows("constant rate", &job(classifier(), training(8, 16, 0.25), FixedPointSpec::default()), 0.01);
-    let uneven = TrainingSpec {
-        schedule: Schedule::Step { every: 3, factor: 0.5 },
-        ..training(8, 16, 0.3)
-    };
+    let uneven = TrainingSpec { schedule: Schedule::Step { every: 3, factor: 0.5 }, ..training(8, 16, 0.3) };
     follows("step schedule", &job(classifier(), uneven, FixedPointSpec::default()), 0.01);
 }
 
@@ -141,7 +139,8 @@ fn shrunk_rings_follow_the_float_trainer() {
 #[test]
 fn every_model_trains_as_in_floating_point() {
     for (name, model) in models() {
-        follows(name, &job(model, training(2, 16, 0.125), FixedPointSpec::default()), 0.02);
+        let rate = if matches!(model.input, InputSpec::Image { .. }) { 0.0625 } else { 0.25 };
+        follows(name, &job(model, training(5, 16, rate), FixedPointSpec::default()), 0.015);
     }
 }
 
@@ -171,24 +170,77 @@ fn rows_of_three_owners_train_like_rows_of_one() {
     assert_eq!(one.metrics, three.metrics);
 }
 
-#[test]
-fn standardised_on_shares_equals_standardised_in_floating_point() {
-    let mut job = job(classifier(), training(6, 16, 0.25), FixedPointSpec::default());
-    job.standardise = true;
-    let mut rows = data(&job.model, 90, 40);
-    // Badly scaled features: the fourth is constant, others differ by a factor of 50.
+/// Rows with badly scaled features: the fourth is constant, others differ by a factor of 50.
+fn badly_scaled(model: &ModelSpec) -> crate::DataSets {
+    let mut rows = data(model, 90, 40);
     for set in rows.train.iter_mut().chain(&mut rows.test) {
         for (c, mut column) in set.values.as_mut().unwrap().features.columns_mut().into_iter().enumerate() {
             let scale = [0.3, 0.006, 0.1, 0.0, 0.02, 0.3, 0.05, 0.2][c];
             column.mapv_inplace(|x| x * scale - 0.5 + 0.1 * c as f32);
         }
     }
-    let float = plaintext::train(&job, &rows, &mut |_| {}).unwrap();
-    let shares = on_shares(&job, &rows);
-    let worst = largest_difference(&float.model.unwrap(), &shares.model.unwrap());
-    assert!(worst < 0.03, "{worst}");
-    assert!(float.metrics[0].accuracy.unwrap() > 0.9, "{:?}", float.metrics);
-    assert!((float.metrics[0].loss.unwrap() - shares.metrics[0].loss.unwrap()).abs() < 0.02);
+    rows
+}
+
+/// The inverse of the fold: weights for standardised features.
+fn unfolded(mut model: TrainedModel, rows: &crate::DataSets) -> TrainedModel {
+    let by = standardise::Standards::of(&rows.train[0].values.as_ref().unwrap().features);
+    let first = &mut model.layers[0];
+    for (mut row, (mean, factor)) in first.weight.rows_mut().into_iter().zip(by.each()) {
+        first.bias.zip_mut_with(&row, |b, w| *b += mean as f32 * w);
+        row.mapv_inplace(|w| w / factor as f32);
+    }
+    model
+}
+
+#[test]
+fn standardised_on_shares_equals_standardised_in_floating_point() {
+    let dropout = features(
+        8,
+        vec![LayerSpec::Dropout { rate: 0.1 }, dense(12), RELU, dense(3)],
+        Loss::SoftmaxCrossEntropy,
+    );
+    let narrow =
+        FixedPointSpec { activations: Some(10), gradients: Some(14), range_bits: 6, ..Default::default() };
+    let wide = FixedPointSpec { weight_bits: 10, ..Default::default() };
+    for (name, model, fixed) in [
+        ("plain", classifier(), FixedPointSpec::default()),
+        ("dropout", dropout, FixedPointSpec::default()),
+        ("narrow", classifier(), narrow),
+        ("wide weights", classifier(), wide),
+    ] {
+        let mut job = job(model, training(6, 16, 0.25), fixed);
+        job.standardise = true;
+        let rows = badly_scaled(&job.model);
+        let float = plaintext::train(&job, &rows, &mut |_| {}).unwrap();
+        let shares = on_shares(&job, &rows);
+        let (float_model, model) = (float.model.unwrap(), shares.model.unwrap());
+        let worst =
+            largest_difference(&unfolded(float_model.clone(), &rows), &unfolded(model.clone(), &rows));
+        assert!(worst < 0.03, "{name}: {worst}");
+        assert!(float.metrics[0].accuracy.unwrap() > 0.9, "{name}: {:?}", float.metrics);
+        let (expected, found) = (float.metrics[0].loss.unwrap(), shares.metrics[0].loss.unwrap());
+        assert!((expected - found).abs() < 0.02, "{name}: {expected} {found}");
+
+        // The released models classify the rows as they are, before any standardisation.
+        for (kind, model) in [("float", &float_model), ("shares", &model)] {
+            let (accuracy, loss) = plaintext::evaluate(&job.model, model, &rows.test).unwrap();
+            assert!((loss - expected).abs() < 0.02, "{name}, {kind}: {loss} {expected}");
+            assert!(accuracy > 0.9, "{name}, {kind}: {accuracy}");
+        }
+    }
+}
+
+#[test]
+fn a_model_is_released_on_standardised_features_only_if_its_first_layer_is_dense() {
+    let (_, model) = models().into_iter().find(|(name, _)| *name == "convolution").unwrap();
+    let mut job = job(model, training(1, 16, 0.25), FixedPointSpec::default());
+    job.validate().unwrap();
+    job.standardise = true;
+    let error = job.validate().unwrap_err().to_string();
+    assert!(error.contains("release.model") && error.contains("begin with a dense layer"), "{error}");
+    job.release.model.clear();
+    job.validate().unwrap();
 }
 
 #[test]
@@ -245,4 +297,56 @@ fn rows_that_do_not_fit_are_named_without_their_values() {
     assert!(none.contains("the training rows: there are none"), "{none}");
     let no_test = refused(&|r| r.test.clear());
     assert!(no_test.contains("releases accuracy or loss"), "{no_test}");
+}
+
+#[test]
+fn a_restored_training_ends_as_an_uninterrupted_one() {
+    let spec = TrainingSpec { momentum: 0.5, weight_decay: 0.01, ..training(3, 16, 0.25) };
+    let job = job(classifier(), spec, FixedPointSpec::default());
+    let rows = data(&job.model, 50, 20);
+    let whole = on_shares(&job, &rows);
+    let mut first = Trainer::new(engine(&job), &job, rows.clone()).unwrap();
+    for _ in 0..6 {
+        first.step().unwrap();
+    }
+    let mut second = Trainer::new(engine(&job), &job, rows.clone()).unwrap();
+    second.restore(first.state().clone()).unwrap();
+    let resumed = second.run(&mut |_, _| {}).unwrap();
+    assert_eq!(resumed.model, whole.model);
+    assert_eq!(resumed.metrics, whole.metrics);
+
+    let mut other = job.clone();
+    other.training.momentum = 0.0;
+    let mut other = Trainer::new(engine(&other), &other, rows).unwrap();
+    let error = other.restore(first.state().clone()).unwrap_err().to_string();
+    assert!(error.contains("the state to restore"), "{error}");
+}
+
+#[test]
+fn progress_is_reported_after_every_step_and_evaluation() {
+    let mut job = job(classifier(), training(3, 16, 0.25), FixedPointSpec::default());
+    job.training.max_steps = Some(7);
+    job.training.evaluate_every = 1;
+    let rows = data(&job.model, 40, 20);
+    let mut on_clear = Vec::new();
+    let mut trainer = Trainer::new(engine(&job), &job, rows.clone()).unwrap();
+    assert_eq!((trainer.steps(), trainer.batches_per_epoch(), trainer.evaluations()), (7, 3, 3));
+    trainer.run(&mut |p, _| on_clear.push((p.step, p.epoch, p.metric.is_some()))).unwrap();
+    // Three batches an epoch: evaluations after steps 3 and 6 and at the end.
+    let expected = [
+        (1, 1, false),
+        (2, 1, false),
+        (3, 1, false),
+        (3, 1, true),
+        (4, 2, false),
+        (5, 2, false),
+        (6, 2, false),
+        (6, 2, true),
+        (7, 3, false),
+        (7, 3, true),
+    ];
+    assert_eq!(on_clear, expected);
+    let mut in_float = Vec::new();
+    plaintext::train(&job, &rows, &mut |p| in_float.push((p.step, p.epoch, p.metric.is_some()))).unwrap();
+    assert_eq!(in_float, expected);
 }

@@ -2,23 +2,26 @@
 
 use std::time::Instant;
 
-use tercet_engine::{Engine, EngineError, Opening, Reason};
+use tercet_engine::{Engine, EngineError, Opening, Party, Reason};
 
 use crate::architecture::Architecture;
 use crate::job::{Release, TrainingJob};
-use crate::layers::{Context, Network, TrainingStep, Weights};
+use crate::layers::{Context, Network, TrainingStep};
 use crate::losses;
 use crate::optimiser::State;
 use crate::outcome::{Metric, Outcome, Progress, TrainedLayer, TrainedModel};
+use crate::privacy::noise::Noise;
+use crate::privacy::{self, PrivacyPlan, clipping};
 use crate::rows::DataSets;
 use crate::scales::NumericPlan;
 use crate::sharing::{self, SharedRows};
 use crate::spec::TrainingSpec;
-use crate::standardise;
-use crate::{TrainError, init, shuffle};
+use crate::standardise::{self, SharedStandards};
+use crate::{TrainError, fold, init, shuffle};
 
-/// Test rows that are evaluated at a time: bounds the memory of an evaluation.
-const EVALUATION_ROWS: usize = 512;
+/// Numbers in the widest layer that an evaluation holds at a time: bounds its memory. A protocol holds some hundred bytes
+/// per number.
+const EVALUATION_NUMBERS: usize = 1 << 20;
 
 /// A training on shares.
 ///
@@ -32,8 +35,11 @@ pub struct Trainer<E: Engine> {
     release: Release,
     network: Network<E>,
     state: State<E>,
+    privacy: Option<(PrivacyPlan, Noise)>,
     train: SharedRows<E>,
     test: SharedRows<E>,
+    /// Means and scale factors, if features are standardised on shares and the model is released.
+    standards: Option<SharedStandards<E>>,
     metrics: Vec<Metric>,
     /// Batches of the epoch of the next step.
     order: Option<(u32, Vec<Vec<usize>>)>,
@@ -46,17 +52,45 @@ impl<E: Engine + 'static> Trainer<E> {
     ///
     /// # Errors
     /// A job or rows that do not fit; whatever the engine meets while it shares the rows.
-    pub fn new(mut engine: E, job: &TrainingJob, data: DataSets) -> Result<Trainer<E>, TrainError> {
-        let plan = NumericPlan::new(&job.model, &job.training, &job.fixed_point)?;
+    pub fn new(engine: E, job: &TrainingJob, data: DataSets) -> Result<Trainer<E>, TrainError> {
+        let me = Some(engine.party());
+        Trainer::with_rows_of(me, engine, job, data)
+    }
+
+    /// As [`Trainer::new`], with numbers of rows alone: for an engine that counts what a training costs. An engine that
+    /// computes refuses it, for lack of its own party's values.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn without_values(engine: E, job: &TrainingJob, data: DataSets) -> Result<Trainer<E>, TrainError> {
+        Trainer::with_rows_of(None, engine, job, data)
+    }
+
+    fn with_rows_of(
+        me: Option<Party>,
+        mut engine: E,
+        job: &TrainingJob,
+        mut data: DataSets,
+    ) -> Result<Trainer<E>, TrainError> {
+        let plan = privacy::numeric(job)?;
         let architecture = Architecture::new(&job.model)?;
+        fold::check(job, &architecture)?;
         check_data(job, &data)?;
         tracing::info!("numeric plan\n{plan}");
+        let privacy = match PrivacyPlan::new(job, data.train_rows())? {
+            Some(plan) => Some((plan.clone(), Noise::new(&plan)?)),
+            None => None,
+        };
+        if let Some(privacy) = &job.privacy {
+            privacy::rows::bound(&mut data, privacy)?;
+        }
         engine.set_step(0);
         let scale = standardise::input_scale(&plan, job.standardise, data.train_rows());
-        let (mut train, mut test) = sharing::share(&mut engine, &plan, &architecture, scale, &data)?;
+        let (mut train, mut test) = sharing::share(&mut engine, me, &plan, &architecture, scale, &data)?;
         drop(data);
+        let mut standards = None;
         if job.standardise {
-            standardise::apply(&mut engine, &plan, &mut train, &mut test)?;
+            standards = standardise::apply(&mut engine, &plan, &mut train, &mut test)?;
         }
         let weights = init::weights(&architecture, job.training.seed, plan.weight);
         let state = State::initial(&mut engine, &plan, &weights)?;
@@ -68,8 +102,10 @@ impl<E: Engine + 'static> Trainer<E> {
             training: job.training.clone(),
             release: job.release.clone(),
             state,
+            privacy,
             train,
             test,
+            standards,
             metrics: Vec::new(),
             order: None,
             began: None,
@@ -79,6 +115,11 @@ impl<E: Engine + 'static> Trainer<E> {
     /// Scales and rings of this training.
     pub fn plan(&self) -> &NumericPlan {
         &self.plan
+    }
+
+    /// The privacy of this training, if the job asks for it.
+    pub fn privacy(&self) -> Option<&PrivacyPlan> {
+        self.privacy.as_ref().map(|(plan, _)| plan)
     }
 
     /// Shapes of the layers.
@@ -101,10 +142,58 @@ impl<E: Engine + 'static> Trainer<E> {
         &self.state
     }
 
+    /// Goes on from `state` instead of the current one, for example from a checkpoint whose shares were loaded into this
+    /// engine. All parties must restore the same step. Batches and dropout masks follow from the step.
+    ///
+    /// # Errors
+    /// A state of another model or plan, or of a step beyond the end.
+    pub fn restore(&mut self, state: State<E>) -> Result<(), TrainError> {
+        let bad = |found: String, expected: String| {
+            Err(TrainError::Rows { what: "the state to restore".into(), found, expected })
+        };
+        if state.metas() != self.state.metas() {
+            return bad(
+                "its parameters have other shapes or scales".into(),
+                "restore a state of this job".into(),
+            );
+        }
+        if state.step > self.steps() {
+            return bad(
+                format!("it is of step {}", state.step),
+                format!("this job ends at step {}", self.steps()),
+            );
+        }
+        self.state = state;
+        Ok(())
+    }
+
     /// Steps of the whole training.
     pub fn steps(&self) -> u64 {
         let all = self.batches_per_epoch() * u64::from(self.training.epochs);
         self.training.max_steps.map_or(all, |most| all.min(most))
+    }
+
+    /// Steps of an epoch; the last of them may have fewer rows.
+    pub fn batches_per_epoch(&self) -> u64 {
+        shuffle::batches_per_epoch(self.train.rows(), self.training.batch)
+    }
+
+    /// Evaluations of the whole training.
+    pub fn evaluations(&self) -> u64 {
+        let (steps, every) = (self.steps(), u64::from(self.training.evaluate_every));
+        let regular = (steps / self.batches_per_epoch()).checked_div(every).unwrap_or(0);
+        let last = u64::from(!self.evaluation_due(steps));
+        if self.test.blocks.is_empty() { 0 } else { regular + last }
+    }
+
+    fn evaluates_after(&self, step: u64) -> bool {
+        !self.test.blocks.is_empty() && (step == self.steps() || self.evaluation_due(step))
+    }
+
+    /// Whether `evaluate_every` asks for an evaluation after `step`.
+    fn evaluation_due(&self, step: u64) -> bool {
+        let (per_epoch, every) = (self.batches_per_epoch(), u64::from(self.training.evaluate_every));
+        every > 0 && step.is_multiple_of(per_epoch) && (step / per_epoch).is_multiple_of(every)
     }
 
     /// Trains to the end, evaluates as the job says, and reveals the model to its receivers. `on_progress` is called after
@@ -115,14 +204,11 @@ impl<E: Engine + 'static> Trainer<E> {
     pub fn run(&mut self, on_progress: &mut dyn FnMut(&Progress, &E)) -> Result<Outcome, TrainError> {
         let began = *self.began.get_or_insert_with(Instant::now);
         let (steps, per_epoch) = (self.steps(), self.batches_per_epoch());
-        let every = u64::from(self.training.evaluate_every);
         while self.state.step < steps {
             self.step()?;
             let step = self.state.step;
             on_progress(&self.progress(began, None), &self.engine);
-            let epoch_ended = step.is_multiple_of(per_epoch) || step == steps;
-            let due = every > 0 && (step / per_epoch).is_multiple_of(every) && step.is_multiple_of(per_epoch);
-            if epoch_ended && (due || step == steps) && !self.test.blocks.is_empty() {
+            if self.evaluates_after(step) {
                 let metric = self.evaluate()?;
                 if metric.accuracy.is_some() || metric.loss.is_some() {
                     on_progress(&self.progress(began, Some(metric)), &self.engine);
@@ -168,7 +254,15 @@ impl<E: Engine + 'static> Trainer<E> {
         };
         let outputs = self.network.forward(&mut cx, x, &weights)?;
         let delta = losses::gradient(&mut cx, self.architecture.loss(), outputs, &targets)?;
-        let gradients = self.network.backward(&mut cx, delta, &weights)?;
+        let factors = self.network.backward(&mut cx, delta, &weights)?;
+        let factors = match &self.privacy {
+            Some((plan, _)) => clipping::bounded(cx.engine, cx.plan, plan, factors)?,
+            None => factors,
+        };
+        let mut gradients = self.network.gradients(&mut cx, &factors)?;
+        if let Some((_, noise)) = &mut self.privacy {
+            noise.add(cx.engine, &mut gradients)?;
+        }
         self.state.descend(&mut self.engine, &self.plan, epoch, gradients, &weights)?;
         self.state.step = step;
         Ok(())
@@ -198,9 +292,9 @@ impl<E: Engine + 'static> Trainer<E> {
         let weights = self.state.truncated(&mut self.engine, &self.plan)?;
         let loss = self.architecture.loss();
         let (mut correct, mut losses) = (None, None);
-        for first in (0..rows).step_by(EVALUATION_ROWS) {
-            let (x, targets) =
-                self.test.range(&mut self.engine, first..rows.min(first + EVALUATION_ROWS))?;
+        let chunk = (EVALUATION_NUMBERS / self.architecture.widest()).clamp(16, 4096);
+        for first in (0..rows).step_by(chunk) {
+            let (x, targets) = self.test.range(&mut self.engine, first..rows.min(first + chunk))?;
             let mut cx = Context { engine: &mut self.engine, plan: &self.plan, training: None };
             let outputs = self.network.forward(&mut cx, x, &weights)?;
             let outputs = losses::outputs(&mut cx, outputs)?;
@@ -245,14 +339,15 @@ impl<E: Engine + 'static> Trainer<E> {
             return Ok(None);
         }
         let step = self.state.step;
-        let weights = self
-            .state
-            .truncated(&mut self.engine, &self.plan)
-            .map_err(|e| TrainError::from(e).at(step))?;
-        self.open_model(&weights).map_err(|e| TrainError::from(e).at(step))
+        self.open_model().map_err(|e| TrainError::from(e).at(step))
     }
 
-    fn open_model(&mut self, weights: &[Weights<E>]) -> Result<Option<TrainedModel>, EngineError> {
+    fn open_model(&mut self) -> Result<Option<TrainedModel>, EngineError> {
+        let mut weights = self.state.truncated(&mut self.engine, &self.plan)?;
+        if let Some((standards, first)) = self.standards.as_ref().zip(self.state.parameters.first()) {
+            let (engine, plan) = (&mut self.engine, &self.plan);
+            weights[0] = fold::fold(engine, plan, &self.architecture, standards, first)?;
+        }
         let indices: Vec<usize> = self
             .architecture
             .layers()
@@ -277,10 +372,6 @@ impl<E: Engine + 'static> Trainer<E> {
         Ok(Some(TrainedModel { layers: layers.collect() }))
     }
 
-    fn batches_per_epoch(&self) -> u64 {
-        shuffle::batches_per_epoch(self.train.rows(), self.training.batch)
-    }
-
     fn progress(&self, began: Instant, metric: Option<Metric>) -> Progress {
         Progress {
             step: self.state.step,
@@ -293,7 +384,11 @@ impl<E: Engine + 'static> Trainer<E> {
     }
 }
 
-fn add_up<E: Engine>(engine: &mut E, sum: &mut Option<E::Offset>, part: E::Offset) -> Result<(), EngineError> {
+fn add_up<E: Engine>(
+    engine: &mut E,
+    sum: &mut Option<E::Offset>,
+    part: E::Offset,
+) -> Result<(), EngineError> {
     match sum {
         Some(sum) => engine.accumulate(sum, &part, 1, 0),
         None => {

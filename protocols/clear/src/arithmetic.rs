@@ -1,7 +1,7 @@
 //! Fixed-point arithmetic on plain ring elements.
 
 use tercet_engine::{EngineError, Meta, Term};
-use tercet_share::{Bilinear, PackedBits, Product, Ring, Tensor};
+use tercet_share::{Bilinear, Linear, PackedBits, Product, Ring, Tensor};
 
 use crate::{range::Doubt, value::Value};
 
@@ -44,39 +44,86 @@ pub(crate) fn tensor(meta: &Meta, values: impl Iterator<Item = i64>) -> Tensor {
     Tensor::from_vec(meta.rows, meta.cols, values.map(|v| v as u64 & mask).collect())
 }
 
-/// A product, and the elements whose true value the ring cannot hold.
+/// `x + factor · 2^shift · y`, doubtful where the ring cannot hold it.
+pub(crate) fn sum(x: &Value, y: &Value, meta: Meta, factor: i64, shift: u32) -> Value {
+    let mask = meta.ring.mask();
+    let scale = (factor as u64) << shift;
+    let elements = x.data.data().iter().zip(y.data.data());
+    let data = elements.map(|(a, b)| a.wrapping_add(b.wrapping_mul(scale)) & mask).collect();
+    let real_scale = factor as f64 * f64::from(shift).exp2();
+    let limit = f64::from(meta.ring.bits() - 1).exp2();
+    let wraps = x.signed().zip(y.signed()).map(|(a, b)| outside(a as f64 + b as f64 * real_scale, limit));
+    let doubt = x.doubt.clone().or(&y.doubt).or(&Doubt::of("sum", &meta, wraps));
+    Value::new(meta, Tensor::from_vec(meta.rows, meta.cols, data), doubt)
+}
+
+/// A linear map, doubtful where the ring cannot hold a sum or multiple.
+pub(crate) fn linear(x: &Value, f: &Linear) -> Result<Value, EngineError> {
+    let meta = x.meta.linear(f)?;
+    let growth = match f {
+        Linear::Scale(c) => 64 - c.unsigned_abs().leading_zeros(),
+        Linear::SumRows => bits_of(x.meta.rows),
+        Linear::SumCols | Linear::ScatterCols { .. } => bits_of(x.meta.cols),
+        Linear::SumGroups(g) => bits_of(*g),
+        Linear::Transpose
+        | Linear::GatherRows(_)
+        | Linear::GatherCols(_)
+        | Linear::RepeatCols(_)
+        | Linear::RepeatRows(_)
+        | Linear::Reshape(..) => 0,
+    };
+    let mut doubt = x.doubt.linear(f)?;
+    if growth > 0 && largest(x) + growth >= meta.ring.bits() {
+        let approximate = f.apply(&leading(x, growth))?;
+        doubt = doubt.or(&beyond("sum", &meta, &approximate, growth));
+    }
+    Ok(Value::new(meta, f.apply(&x.data)?, doubt))
+}
+
+/// A product, doubtful where the ring cannot hold it.
 pub(crate) fn product(kind: &Bilinear, x: &Value, y: &Value, meta: &Meta) -> Result<Value, EngineError> {
-    let data =
-        kind.apply_sum(&[Product::plus(&x.data, &y.data)], [x.meta.shape(), y.meta.shape()], meta.ring)?;
-    let known = Doubt::product(kind, (&x.doubt, x.meta.shape()), (&y.doubt, y.meta.shape()))?;
-    let doubt = known.or(&wraps(kind, x, y, meta)?);
+    let shapes = [x.meta.shape(), y.meta.shape()];
+    let data = kind.apply_sum(&[Product::plus(&x.data, &y.data)], shapes, meta.ring)?;
+    let known = Doubt::product(kind, (&x.doubt, shapes[0]), (&y.doubt, shapes[1]))?;
+    // Only if the largest entries allow a wrap at all is the product computed again, from the operands' leading bits.
+    let growth = bits_of(x.meta.len().min(y.meta.len()));
+    let (left, right) = (largest(x), largest(y));
+    if left + right + growth < meta.ring.bits() {
+        return Ok(Value::new(*meta, data, known));
+    }
+    let room = 62u32.saturating_sub(growth) / 2;
+    let (drop_left, drop_right) = (left.saturating_sub(room), right.saturating_sub(room));
+    let approximate = kind.apply(&leading(x, drop_left), &leading(y, drop_right))?;
+    let doubt = known.or(&beyond("product", meta, &approximate, drop_left + drop_right));
     Ok(Value::new(*meta, data, doubt))
 }
 
-/// Elements of a product that exceed the ring. Only if the largest entries allow that at all is the product computed
-/// again, from the operands' leading bits.
-fn wraps(kind: &Bilinear, x: &Value, y: &Value, meta: &Meta) -> Result<Doubt, EngineError> {
-    let bits = |v: &Value| v.signed().map(|e| 64 - e.unsigned_abs().leading_zeros()).max().unwrap_or(0);
-    let terms = x.meta.len().min(y.meta.len()).max(1);
-    let sum_bits = usize::BITS - (terms - 1).leading_zeros();
-    let (left, right) = (bits(x), bits(y));
-    if left + right + sum_bits < meta.ring.bits() {
-        return Ok(Doubt::default());
-    }
-    let room = 62u32.saturating_sub(sum_bits) / 2;
-    let (drop_left, drop_right) = (left.saturating_sub(room), right.saturating_sub(room));
-    let leading = |v: &Value, drop: u32| {
-        Tensor::from_vec(v.meta.rows, v.meta.cols, v.signed().map(|e| (e >> drop) as u64).collect())
-    };
-    let (left, right) = (leading(x, drop_left), leading(y, drop_right));
-    let approximate = kind.apply(&left, &right)?;
+/// Bits by which a sum of `terms` numbers may be longer than one of them.
+fn bits_of(terms: usize) -> u32 {
+    usize::BITS - terms.leading_zeros()
+}
+
+/// Bits of the largest magnitude.
+fn largest(x: &Value) -> u32 {
+    x.signed().map(|v| 64 - v.unsigned_abs().leading_zeros()).max().unwrap_or(0)
+}
+
+/// The signed elements without their lowest `drop` bits.
+fn leading(x: &Value, drop: u32) -> Tensor {
+    let drop = drop.min(63);
+    Tensor::from_vec(x.meta.rows, x.meta.cols, x.signed().map(|v| (v >> drop) as u64).collect())
+}
+
+/// True for a number that two's complement does not hold if −limit is the least one.
+fn outside(v: f64, limit: f64) -> bool {
+    v >= limit || v < -limit
+}
+
+/// Marks results that exceed the ring, from results without `drop` bits.
+fn beyond(source: &'static str, meta: &Meta, approximate: &Tensor, drop: u32) -> Doubt {
     let limit = f64::from(meta.ring.bits() - 1).exp2();
-    let unit = f64::from(drop_left + drop_right).exp2();
-    Ok(Doubt::of(
-        "product",
-        meta,
-        approximate.data().iter().map(|&v| (v as i64 as f64 * unit).abs() >= limit),
-    ))
+    let unit = f64::from(drop).exp2();
+    Doubt::of(source, meta, approximate.data().iter().map(|&v| outside(v as i64 as f64 * unit, limit)))
 }
 
 /// One variable of a polynomial.
@@ -125,9 +172,9 @@ pub(crate) fn polynomial(vars: &[Operand<'_>], terms: &[Term], coefficients: &[u
             sum = sum.wrapping_add(exact);
             real += approximate;
         }
-        doubtful[i] |= real.abs() >= limit;
+        doubtful[i] |= outside(real, limit);
         data.push(sum & meta.ring.mask());
     }
-    let doubt = Doubt::of(source.unwrap_or("polynomial"), meta, doubtful.into_iter());
+    let doubt = Doubt::of(source.unwrap_or("polynomial"), meta, doubtful.iter().copied());
     Value::new(*meta, Tensor::from_vec(meta.rows, meta.cols, data), doubt)
 }

@@ -96,19 +96,6 @@ fn bit(meta: Meta, bits: PackedBits) -> ClearBit {
     ClearBit { meta, bits: Arc::new(bits) }
 }
 
-fn sum(x: &Value, y: &Value, meta: Meta, factor: u64) -> Value {
-    let mask = meta.ring.mask();
-    let data = x.data.data().iter().zip(y.data.data());
-    let data = data.map(|(a, b)| a.wrapping_add(b.wrapping_mul(factor)) & mask).collect();
-    let doubt = x.doubt.clone().or(&y.doubt);
-    Value::new(meta, Tensor::from_vec(meta.rows, meta.cols, data), doubt)
-}
-
-fn linear(x: &Value, f: &Linear) -> Result<Value, EngineError> {
-    let meta = x.meta.linear(f)?;
-    Ok(Value::new(meta, f.apply(&x.data)?, x.doubt.linear(f)?))
-}
-
 impl Engine for ClearEngine {
     type Masked = ClearMasked;
     type Offset = ClearOffset;
@@ -124,11 +111,11 @@ impl Engine for ClearEngine {
     }
 
     fn linear(&mut self, x: &ClearMasked, f: &Linear) -> Result<ClearMasked, EngineError> {
-        linear(&x.0, f).map(ClearMasked)
+        arithmetic::linear(&x.0, f).map(ClearMasked)
     }
 
     fn linear_offset(&mut self, x: &ClearOffset, f: &Linear) -> Result<ClearOffset, EngineError> {
-        linear(&x.0, f).map(ClearOffset)
+        arithmetic::linear(&x.0, f).map(ClearOffset)
     }
 
     fn linear_bit(&mut self, x: &ClearBit, f: &Linear) -> Result<ClearBit, EngineError> {
@@ -139,8 +126,8 @@ impl Engine for ClearEngine {
 
     fn add(&mut self, x: &ClearMasked, y: &ClearMasked, negative: bool) -> Result<ClearMasked, EngineError> {
         let meta = x.meta().sum(&y.meta())?;
-        let factor = if negative { u64::MAX } else { 1 };
-        Ok(ClearMasked(sum(&x.0, &y.0, meta, factor)))
+        let factor = if negative { -1 } else { 1 };
+        Ok(ClearMasked(arithmetic::sum(&x.0, &y.0, meta, factor, 0)))
     }
 
     fn concat_rows(&mut self, parts: &[&ClearMasked]) -> Result<ClearMasked, EngineError> {
@@ -186,7 +173,15 @@ impl Engine for ClearEngine {
         shift: u32,
     ) -> Result<(), EngineError> {
         let meta = checks::accumulate(&x.meta(), &y.meta(), shift)?;
-        x.0 = sum(&x.0, &y.0, meta, (factor as u64) << shift);
+        x.0 = arithmetic::sum(&x.0, &y.0, meta, factor, shift);
+        Ok(())
+    }
+
+    fn noise(&mut self, x: &mut ClearOffset, draw: &mut dyn FnMut(&mut [u64])) -> Result<(), EngineError> {
+        let mut noise = Tensor::zeros(x.0.meta.rows, x.0.meta.cols);
+        (0..checks::PARTIES).for_each(|_| draw(noise.data_mut()));
+        let noise = Value::new(x.0.meta, noise, Doubt::default());
+        x.0 = arithmetic::sum(&x.0, &noise, x.0.meta, 1, 0);
         Ok(())
     }
 
@@ -314,7 +309,7 @@ impl Engine for ClearEngine {
             let spread = (high as u64).wrapping_sub(low as u64);
             outside[run * group + best] = spread >= 1 << (width - 1);
         }
-        let outside = Doubt::of("argmax", &facts, outside.into_iter());
+        let outside = Doubt::of("argmax", &facts, outside.iter().copied());
         self.see("argmax", &x.0.doubt.clone().or(&outside))?;
         Ok(bit(facts, arithmetic::pack(marks.into_iter())))
     }

@@ -1,7 +1,7 @@
 //! Values out of range, found where they matter.
 //!
 //! A protocol computes modulo 2^L and cannot see that a value has left the range in which an operation is right. The clear
-//! engine can. An element that wraps in a product or exceeds a truncation's range is doubtful from then on, and so is
+//! engine can. An element that wraps in a product or a sum or exceeds a truncation's range is doubtful from then on, and so is
 //! all that is computed from it, until a bit 0 multiplies it away: functions such as the exponential use that on
 //! purpose. A doubtful element that decides a bit or is opened is a [`Violation`].
 
@@ -35,11 +35,12 @@ struct Marks {
 
 impl Doubt {
     /// Marks the elements of a tensor of `meta`'s shape for which `flags` yields true.
-    pub(crate) fn of(source: &'static str, meta: &Meta, flags: impl Iterator<Item = bool>) -> Doubt {
-        let flags: Vec<u64> = flags.map(u64::from).collect();
-        if flags.iter().all(|&f| f == 0) {
+    pub(crate) fn of(source: &'static str, meta: &Meta, flags: impl Iterator<Item = bool> + Clone) -> Doubt {
+        // Almost never is there one: look before anything is allocated.
+        if !flags.clone().any(|f| f) {
             return Doubt(None);
         }
+        let flags = flags.map(u64::from).collect();
         Doubt(Some(Arc::new(Marks { flags: Tensor::from_vec(meta.rows, meta.cols, flags), source })))
     }
 

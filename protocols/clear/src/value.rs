@@ -22,7 +22,7 @@ impl Value {
     }
 
     /// Elements as signed integers of the ring's width.
-    pub(crate) fn signed(&self) -> impl Iterator<Item = i64> {
+    pub(crate) fn signed(&self) -> impl Iterator<Item = i64> + Clone {
         self.data.data().iter().map(|&v| self.meta.ring.signed(v))
     }
 

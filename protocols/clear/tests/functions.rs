@@ -1,4 +1,6 @@
 //! The engine's functions in the clear engine, against f64, over their whole domains. All range violations are errors.
+//! The figures that the functions' documentation states are printed; see them with `--nocapture`.
+#![allow(clippy::print_stdout)]
 
 mod common;
 
@@ -97,7 +99,7 @@ fn softplus_keeps_its_bound_everywhere() {
 
 #[test]
 fn bounded_functions_keep_their_bounds() {
-    for (lo, hi) in [(1.0, 2.0), (1.0, 10.0), (1.0, 100.0), (0.25, 4.0), (0.01, 0.5), (3.0, 1000.0)] {
+    for (lo, hi) in [(1.0, 2.0), (1.0, 10.0), (1.0, 100.0), (0.25, 4.0), (0.01, 0.5), (3.0, 60.0)] {
         let xs = geometric(lo, hi, 3000);
         for frac in [12, 16] {
             // x is rounded to at least 9 fractional bits in these domains: a relative error of 2^−10/x at most.
@@ -173,7 +175,8 @@ fn float_softmax(z: &[f64]) -> (Vec<f64>, f64) {
 
 #[test]
 fn softmax_keeps_its_bound_for_few_and_many_classes() {
-    for (classes, rounds) in [(2, 3), (3, 13), (4, 13), (10, 13), (11, 16), (100, 16), (1000, 17)] {
+    for (classes, rounds) in [(2, 3), (3, 13), (4, 13), (10, 13), (11, 16), (100, 16), (128, 16), (1000, 18)]
+    {
         for frac in [12, 16] {
             let mut engine = Counting::new();
             let values = logits(classes, frac);
@@ -195,6 +198,43 @@ fn softmax_keeps_its_bound_for_few_and_many_classes() {
             assert!(worst <= two(-10), "{classes} classes: error {worst}");
             assert!(engine.rounds <= rounds, "{classes} classes: {} rounds", engine.rounds);
         }
+    }
+}
+
+#[test]
+fn softmax_tolerates_the_rounding_of_truncations_on_shares() {
+    for classes in [2, 3, 10, 100, 1000] {
+        let mut engine = Counting::noisy(classes as u64);
+        let values = logits(classes, 16);
+        let z = engine.masked(classes, &values, 16);
+        let p = functions::softmax(&mut engine, &z, classes, 11).unwrap().decode();
+        let mut worst = 0.0f64;
+        for (row, p) in values.chunks(classes).zip(p.rows()) {
+            for (want, got) in float_softmax(row).0.iter().zip(p) {
+                worst = worst.max((want - got).abs());
+            }
+        }
+        println!("{classes} classes with noise: error {worst:.2e} = 2^{:.2}", worst.log2());
+        assert!(worst <= two(-9), "{classes} classes: error {worst}");
+    }
+}
+
+#[test]
+fn softmax_keeps_its_bound_in_narrower_rings() {
+    for (classes, bits, frac) in [(2, 50, 12), (3, 56, 12), (10, 60, 14), (10, 56, 12), (40, 58, 12)] {
+        let mut engine = Counting::new();
+        let values = logits(classes, frac);
+        let z = engine.masked(classes, &values, frac);
+        let z = engine.narrow(&z, tercet_share::Ring::new(bits).unwrap()).unwrap();
+        let p = functions::softmax(&mut engine, &z, classes, 11).unwrap().decode();
+        let mut worst = 0.0f64;
+        for (row, p) in values.chunks(classes).zip(p.rows()) {
+            for (want, got) in float_softmax(row).0.iter().zip(p) {
+                worst = worst.max((want - got).abs());
+            }
+        }
+        println!("{classes} classes in {bits} bits: error 2^{:.2}, {} rounds", worst.log2(), engine.rounds);
+        assert!(worst <= two(-9), "{classes} classes in {bits} bits: error {worst}");
     }
 }
 
@@ -222,7 +262,7 @@ fn softmax_of_groups_is_that_of_each_group() {
 
 #[test]
 fn cross_entropy_is_the_loss_of_its_softmax() {
-    for classes in [2, 3, 10, 100] {
+    for (classes, rounds) in [(2, 6), (3, 18), (10, 18), (100, 19), (200, 26)] {
         let mut engine = Counting::new();
         let values = logits(classes, 16);
         let rows = values.len() / classes;
@@ -244,6 +284,7 @@ fn cross_entropy_is_the_loss_of_its_softmax() {
             engine.rounds
         );
         assert!(worst <= two(-9), "{classes} classes: loss error {worst}");
+        assert_eq!(engine.rounds, rounds, "{classes} classes");
     }
 }
 

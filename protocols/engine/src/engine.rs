@@ -77,6 +77,12 @@ pub struct Term {
     pub powers: Vec<u32>,
 }
 
+/// The values of a batch of ReLUs, each with the bits [v ≥ 0] that its backward pass uses.
+pub type Activated<M, B> = Vec<(M, B)>;
+
+/// The bits of a batch of comparisons, and the values truncated in the same rounds.
+pub type Compared<M, B> = (Vec<B>, Vec<M>);
+
 /// The operations that training needs of a protocol.
 ///
 /// `Masked` values are operands of products; `Offset` values are half-finished (a local product before its opening) and
@@ -153,6 +159,14 @@ pub trait Engine {
         frac: u32,
     ) -> Result<Self::Offset, EngineError>;
 
+    /// Adds noise of every party to a half-finished value: `draw` adds one party's noise to the elements it is given, in
+    /// units of the last place.
+    ///
+    /// Each party adds to its own part, so that the value gains the noise of all three and no party knows that of another.
+    /// `draw` must take its randomness from the operating system, never from a seed that a peer knows. The noise counts
+    /// towards the bounds of the operations that finish the value.
+    fn noise(&mut self, x: &mut Self::Offset, draw: &mut dyn FnMut(&mut [u64])) -> Result<(), EngineError>;
+
     // ---- interactive: the docs of each protocol state rounds and bytes
 
     /// Shares inputs of any party.
@@ -171,7 +185,7 @@ pub trait Engine {
     fn relu(
         &mut self,
         batch: &[Relu<'_, Self::Offset>],
-    ) -> Result<Vec<(Self::Masked, Self::Bit)>, EngineError>;
+    ) -> Result<Activated<Self::Masked, Self::Bit>, EngineError>;
 
     /// Truncates and multiplies by stored bits.
     fn gate(&mut self, batch: &[Gate<'_, Self::Offset, Self::Bit>])
@@ -182,7 +196,7 @@ pub trait Engine {
         &mut self,
         signs: &[Sign<'_, Self::Masked>],
         ride: &[Truncate<'_, Self::Offset>],
-    ) -> Result<(Vec<Self::Bit>, Vec<Self::Masked>), EngineError>;
+    ) -> Result<Compared<Self::Masked, Self::Bit>, EngineError>;
 
     /// For every row and every run of `group` neighbouring columns, the bit vector that marks the largest entry; the first
     /// of equal entries wins. `width` as in [`Sign`], for the differences of entries.

@@ -9,7 +9,7 @@ mod meta;
 mod opening;
 
 pub use cost::Cost;
-pub use engine::{Engine, Gate, Input, Relu, Shared, Sign, Term, Truncate, Var};
+pub use engine::{Activated, Compared, Engine, Gate, Input, Relu, Shared, Sign, Term, Truncate, Var};
 pub use error::EngineError;
 pub use meta::Meta;
 pub use opening::{Opening, OpeningRecord, Party, Policy, Reason, Rule};

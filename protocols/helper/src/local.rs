@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use tercet_engine::{Engine, EngineError, Policy};
+use tercet_engine::{EngineError, Policy};
 use tercet_net::{
     NetError, PartyId,
     memory::{self, MemoryTransport},
@@ -11,14 +11,7 @@ use tercet_share::EphemeralKey;
 
 use crate::{Role, Roles, join_session};
 
-/// A program that every party runs over its own engine.
-pub trait Program: Sync {
-    /// What a party ends with.
-    type Output: Send;
-
-    /// Runs the program.
-    fn run<E: Engine>(&self, engine: &mut E) -> Result<Self::Output, EngineError>;
-}
+pub use tercet_online::Program;
 
 /// Runs `program` as three parties (E0, E1, H are parties 0, 1, 2) with fresh keys; returns what each ends with.
 pub fn run<P: Program>(program: &P, policy: &Policy) -> Result<[P::Output; 3], EngineError> {

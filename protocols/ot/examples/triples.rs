@@ -11,7 +11,7 @@ use std::time::Instant;
 use tercet_ot::channel::memory::{self, MemoryChannel};
 use tercet_ot::extension::FieldBits;
 use tercet_ot::link::{self, Link};
-use tercet_ot::product::{ChoiceSide, MatrixPlan, MatrixShape, Ring};
+use tercet_ot::product::{ChoiceSide, MatrixPlan, MatrixShape, Moduli, Ring};
 use tercet_ot::{OtError, dabit, triples};
 
 type Links = Vec<Link<MemoryChannel>>;
@@ -71,20 +71,26 @@ fn main() -> Result<(), OtError> {
         triples::triples(links, Ring::FULL, n, rng).map(drop)
     })?;
     let n = 1 << 23;
-    measure(parties, field, "bit triples", n, |links, _, rng| {
-        triples::bit_triples(links, n, rng).map(drop)
-    })?;
+    measure(parties, field, "bit triples", n, |links, _, rng| triples::bit_triples(links, n, rng).map(drop))?;
     let n = 1 << 21;
     measure(parties, field, "dabits, 64 bits", n, |links, me, rng| {
-        dabit::dabits(links, me, Ring::FULL, n, rng).map(drop)
+        dabit::dabits(links, me, Moduli::same(Ring::FULL), n, rng).map(drop)
+    })?;
+    let (n, moduli) = (1 << 15, Moduli::falling(Ring::FULL, 64)?);
+    measure(parties, field, "random numbers with shared bits, 64 bits", n, |links, me, rng| {
+        dabit::dabits(links, me, moduli, 64 * n, rng).map(drop)
     })?;
     let shape = MatrixShape { rows: 128, inner: 784, columns: 128 };
     for digit in [1, 2, 3, 4, 5, 6] {
         let plan = MatrixPlan::new(shape, Ring::FULL, ChoiceSide::Left, digit)?;
         let products = shape.rows * shape.inner * shape.columns;
-        measure(parties, field, &format!("matrix 128x784x128, digits of {digit}"), products, |links, _, rng| {
-            triples::matrix_triple(links, plan, rng).map(drop)
-        })?;
+        measure(
+            parties,
+            field,
+            &format!("matrix 128x784x128, digits of {digit}"),
+            products,
+            |links, _, rng| triples::matrix_triple(links, plan, rng).map(drop),
+        )?;
     }
     Ok(())
 }

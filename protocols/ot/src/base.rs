@@ -74,8 +74,7 @@ impl BaseSender {
         let elements = open(&self.context, RECEIVER, message, self.count, 2 * self.count)?;
         let mut keys: Secret<[u128; 2]> = Secret::zeros(self.count);
         for (index, (pair, key)) in elements.chunks_exact(2).zip(keys.iter_mut()).enumerate() {
-            let points =
-                [decode(RECEIVER, 2 * index, &pair[0])?, decode(RECEIVER, 2 * index + 1, &pair[1])?];
+            let points = [decode(RECEIVER, 2 * index, &pair[0])?, decode(RECEIVER, 2 * index + 1, &pair[1])?];
             for slot in 0..2 {
                 let public = points[slot] + mask(&self.context, index, slot as u8, &pair[1 - slot]);
                 if public.is_identity() {
@@ -109,7 +108,8 @@ impl BaseReceiver {
         for (index, &choice) in choices.iter().enumerate() {
             let scalar = random_scalar(rng);
             let other = random_element(rng).compress();
-            let own = (RISTRETTO_BASEPOINT_TABLE * &scalar - mask(&context, index, choice & 1, &other)).compress();
+            let own =
+                (RISTRETTO_BASEPOINT_TABLE * &scalar - mask(&context, index, choice & 1, &other)).compress();
             let (mut first, mut second) = (own.to_bytes(), other.to_bytes());
             for (x, y) in first.iter_mut().zip(second.iter_mut()) {
                 u8::conditional_swap(x, y, Choice::from(choice & 1));

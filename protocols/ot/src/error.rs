@@ -34,7 +34,9 @@ pub enum OtError {
     #[error(transparent)]
     Channel(#[from] ChannelError),
     /// A message has the wrong size.
-    #[error("the {what} message has {got} bytes where {expected} were agreed; both sides must run the same job")]
+    #[error(
+        "the {what} message has {got} bytes where {expected} were agreed; both sides must run the same job"
+    )]
     WrongLength {
         /// Which message.
         what: &'static str,
@@ -75,6 +77,12 @@ pub enum OtError {
         /// The values allowed.
         wanted: &'static str,
     },
+    /// Stored material cannot be made or used.
+    #[error(transparent)]
+    Store(#[from] crate::preprocessing::store::StoreError),
+    /// A link was used after it failed.
+    #[error("the links to the peers failed earlier in this session; start a new session with fresh seeds")]
+    LinkFailed,
     /// The operating system gave no randomness.
     #[error("the operating system gave no randomness; nothing secret can be made on this machine now")]
     NoRandomness,

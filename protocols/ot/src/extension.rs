@@ -2,7 +2,7 @@
 //!
 //! A field parameter k cuts the 128 bits of the sender's secret Δ into blocks of k bits. For every block the
 //! receiver holds a tree of 2^k seeds and the sender all of them but the one that its Δ-block names. Both expand the
-//! seeds and fold them (see [`crate::fold`]): the receiver gets columns u and v_l, the sender w_l = v_l ⊕ Δ_l·u.
+//! seeds and fold them (module `fold`): the receiver gets columns u and v_l, the sender w_l = v_l ⊕ Δ_l·u.
 //! The receiver sends u ⊕ c for each block, c its choice bits, which turns u into c. Transposed, row i reads
 //! q_i = t_i ⊕ c_i·Δ. Hashing the rows gives random transfers.
 //!
@@ -61,6 +61,11 @@ impl FieldBits {
     pub(crate) fn span(self, block: usize) -> std::ops::Range<usize> {
         let k = usize::from(self.0);
         block * k..SECURITY.min((block + 1) * k)
+    }
+
+    /// Leaves of all trees together.
+    pub(crate) fn leaves(self) -> usize {
+        (0..self.blocks()).map(|block| 1 << self.span(block).len()).sum()
     }
 
     /// Bytes of the receiver's message for `count` transfers: ⌈128/k⌉·⌈count/8⌉.

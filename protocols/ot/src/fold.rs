@@ -4,28 +4,22 @@
 //! Σ_x x·r_x = Σ_l 2^l·V_l. A party that lacks leaf α puts any value g there: α_l·U ⊕ V_l (over the integers
 //! α·U − Σ 2^l·V_l) has the same value for every g.
 
-use crate::kernel::fold::{GROUP_WIDTH, Kernel, LANE, Lane, Sum};
-use crate::prg::{Stream, WIDE, set_counters};
-use aes::Block;
-use aes::cipher::Array;
+use crate::kernel::aes::Streams;
+use crate::kernel::fold::{GROUP_WIDTH, Kernel, Lane, Sum};
 use std::marker::PhantomData;
 use zeroize::Zeroize;
 
-/// Lanes that one fold covers: what the widest AES routine makes of one seed in one call.
-pub(crate) const MAX_LANES: usize = WIDE * 16 / LANE;
+/// Lanes that one fold covers: 1 KiB of each leaf, so that a group of leaves stays in the first cache.
+pub(crate) const MAX_LANES: usize = 16;
 
 /// Widest leaf number.
 const MAX_WIDTH: usize = 8;
-
-/// Blocks of a lane.
-const LANE_BLOCKS: usize = LANE / 16;
 
 /// Expands trees of up to 2^8 leaves and folds them, up to [`MAX_LANES`] lanes at a time.
 pub(crate) struct Fold<S> {
     kernel: Kernel,
     lanes: usize,
-    counters: Vec<Block>,
-    leaves: Vec<Block>,
+    leaves: Vec<Lane>,
     group: Vec<Lane>,
     pending: Vec<Lane>,
     odd: Vec<Lane>,
@@ -37,8 +31,7 @@ impl<S: Sum> Fold<S> {
         Self {
             kernel: Kernel::detect(),
             lanes: 0,
-            counters: vec![Block::default(); WIDE],
-            leaves: vec![Block::default(); WIDE << GROUP_WIDTH],
+            leaves: vec![[0; 8]; MAX_LANES << GROUP_WIDTH],
             group: vec![[0; 8]; MAX_LANES],
             pending: vec![[0; 8]; MAX_LANES * (MAX_WIDTH - GROUP_WIDTH)],
             odd: vec![[0; 8]; MAX_LANES * MAX_WIDTH],
@@ -46,22 +39,17 @@ impl<S: Sum> Fold<S> {
         }
     }
 
-    /// Expands `streams` (a power of two of them) from block `first`, `lanes` lanes each, and folds.
-    pub(crate) fn run(&mut self, streams: &[Stream], first: u64, lanes: usize) {
+    /// Expands the 2^`width` streams from number `start` on, `lanes` lanes each from block `first`, and folds.
+    pub(crate) fn run(&mut self, streams: &Streams, start: usize, width: usize, first: u64, lanes: usize) {
         self.lanes = lanes;
-        let blocks = lanes * LANE_BLOCKS;
-        set_counters(first, &mut self.counters[..blocks]);
-        let width = streams.len().trailing_zeros() as usize;
         let low = width.min(GROUP_WIDTH);
         self.odd[..width * lanes].fill([0; 8]);
         let (odd, high_odd) = self.odd[..width * lanes].split_at_mut(low * lanes);
         let group = &mut self.group[..lanes];
-        for (number, streams) in streams.chunks_exact(1 << low).enumerate() {
-            let leaves = &mut self.leaves[..blocks << low];
-            for (stream, leaf) in streams.iter().zip(leaves.chunks_exact_mut(blocks)) {
-                stream.fill(&self.counters[..blocks], leaf);
-            }
-            self.kernel.group::<S>(low, Array::slice_as_flattened(leaves), group, odd);
+        let leaves = &mut self.leaves[..lanes << low];
+        for number in 0..1usize << (width - low) {
+            streams.fill(start + (number << low), first, lanes, leaves);
+            self.kernel.group::<S>(low, leaves, group, odd);
             // A run of trailing ones closes that many subtrees of groups, like a carry.
             let closed = (number.trailing_ones() as usize).min(width - low);
             for level in 0..closed {
@@ -96,8 +84,7 @@ impl<S: Sum> Fold<S> {
 
 impl<S> Drop for Fold<S> {
     fn drop(&mut self) {
-        Array::slice_as_flattened_mut(&mut self.leaves).zeroize();
-        for lanes in [&mut self.group, &mut self.pending, &mut self.odd] {
+        for lanes in [&mut self.leaves, &mut self.group, &mut self.pending, &mut self.odd] {
             lanes.as_flattened_mut().zeroize();
         }
     }
@@ -108,25 +95,18 @@ mod tests {
     use super::*;
     use crate::kernel::fold::{Add, Xor};
 
-    /// The definition on whole leaves, for both sums.
+    /// The definition on whole leaves.
     fn check<S: Sum>(width: usize, lanes: usize) {
-        let streams: Vec<Stream> = (0..1u128 << width).map(|seed| Stream::new(seed + 77)).collect();
+        let seeds: Vec<u128> = (0..1u128 << width).map(|seed| seed + 77).collect();
+        let streams = Streams::new(&[&[5], seeds.as_slice()].concat());
         let mut fold = Fold::<S>::new();
-        fold.run(&streams, 0, 1);
-        fold.run(&streams, 9, lanes);
-        let mut counters = vec![Block::default(); lanes * LANE_BLOCKS];
-        set_counters(9, &mut counters);
-        let leaves: Vec<Vec<u64>> = streams
-            .iter()
-            .map(|stream| {
-                let mut blocks = counters.clone();
-                stream.fill(&counters, &mut blocks);
-                let bytes = Array::slice_as_flattened(&blocks);
-                bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect()
-            })
-            .collect();
+        fold.run(&streams, 1, 1, 0, 1);
+        fold.run(&streams, 1, width, 9, lanes);
+        let mut leaves = vec![[0; 8]; lanes << width];
+        streams.fill(1, 9, lanes, &mut leaves);
+        let leaves = leaves.as_flattened();
         let sum = |keep: &dyn Fn(usize) -> bool, i: usize| {
-            (0..1 << width).filter(|x| keep(*x)).fold(0, |sum, x| S::sum(sum, leaves[x][i]))
+            (0..1 << width).filter(|x| keep(*x)).fold(0, |sum, x| S::sum(sum, leaves[8 * lanes * x + i]))
         };
         for i in 0..8 * lanes {
             assert_eq!(fold.total().as_flattened()[i], sum(&|_| true, i));

@@ -16,6 +16,26 @@ pub struct Link<C> {
     receiver: ExtensionReceiver,
 }
 
+/// A link without its channel: at rest between two calls that lend it one.
+pub struct LinkState {
+    peer: u8,
+    sender: ExtensionSender,
+    receiver: ExtensionReceiver,
+}
+
+impl LinkState {
+    /// The party at the other end.
+    pub fn peer(&self) -> u8 {
+        self.peer
+    }
+
+    /// The link over a channel to the same peer.
+    pub fn attach<C: Channel>(self, channel: C) -> Link<C> {
+        debug_assert_eq!(channel.peer(), self.peer);
+        Link { channel, sender: self.sender, receiver: self.receiver }
+    }
+}
+
 /// Traffic that an operation declares, and that its tests measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Cost {
@@ -77,9 +97,19 @@ impl<C: Channel> Link<C> {
         self.channel.peer()
     }
 
+    /// Gives the channel back; what remains must meet the same peer again.
+    pub fn detach(self) -> LinkState {
+        LinkState { peer: self.channel.peer(), sender: self.sender, receiver: self.receiver }
+    }
+
     /// The channel, to read its counters.
     pub fn channel(&self) -> &C {
         &self.channel
+    }
+
+    /// The channel and both ends of the extension, for protocols of the caller's own.
+    pub fn parts(&mut self) -> (&mut C, &mut ExtensionSender, &mut ExtensionReceiver) {
+        (&mut self.channel, &mut self.sender, &mut self.receiver)
     }
 
     /// The field parameter of the link.
@@ -118,6 +148,18 @@ impl<C: Channel> Link<C> {
     }
 }
 
+/// Refuses links that are not in rising order of their peers, or lead to this party itself.
+pub(crate) fn in_order<C: Channel>(links: &[Link<C>], me: u8) -> Result<(), OtError> {
+    if links.windows(2).any(|pair| pair[0].peer() >= pair[1].peer()) || links.iter().any(|l| l.peer() == me) {
+        return Err(OtError::BadArgument {
+            what: "the order of the links of party",
+            got: u64::from(me),
+            wanted: "by rising number of the peer, this party not among them",
+        });
+    }
+    Ok(())
+}
+
 /// What [`exchange`] sends to each peer.
 pub fn exchange_cost(product: &impl CrossProduct, field: FieldBits) -> Cost {
     let chunks = product.chunks();
@@ -135,14 +177,34 @@ pub fn exchange_cost(product: &impl CrossProduct, field: FieldBits) -> Cost {
 /// # Errors
 /// [`OtError`] if a channel fails or a message is malformed; the product is then of no use.
 pub fn exchange<C: Channel, P: CrossProduct>(links: &mut [Link<C>], product: &mut P) -> Result<(), OtError> {
+    exchange_by(links, product, Roles { chooses_to: |_| true, corrects_for: |_| true })
+}
+
+/// With which peers this party takes each role of an exchange. The peers' views must agree.
+pub(crate) struct Roles<A, B> {
+    /// This party sends choice bits to these.
+    pub(crate) chooses_to: A,
+    /// This party answers the choice bits of these.
+    pub(crate) corrects_for: B,
+}
+
+/// As [`exchange`], with some of the roles only.
+pub(crate) fn exchange_by<C: Channel, P: CrossProduct>(
+    links: &mut [Link<C>],
+    product: &mut P,
+    roles: Roles<impl Fn(u8) -> bool, impl Fn(u8) -> bool>,
+) -> Result<(), OtError> {
     let chunks = product.chunks();
-    let mut chosen = if chunks > 0 { choose_all(links, product, 0)? } else { Vec::new() };
+    let Roles { chooses_to, corrects_for } = roles;
+    let mut chosen = if chunks > 0 { choose_all(links, product, 0, &chooses_to)? } else { Vec::new() };
     for chunk in 0..chunks {
-        for link in links.iter_mut() {
+        for link in links.iter_mut().filter(|link| corrects_for(link.peer())) {
             link.correct(product, chunk)?;
         }
-        let next = if chunk + 1 < chunks { choose_all(links, product, chunk + 1)? } else { Vec::new() };
-        for (link, rows) in links.iter_mut().zip(std::mem::replace(&mut chosen, next)) {
+        let next =
+            if chunk + 1 < chunks { choose_all(links, product, chunk + 1, &chooses_to)? } else { Vec::new() };
+        let concluding = links.iter_mut().filter(|link| chooses_to(link.peer()));
+        for (link, rows) in concluding.zip(std::mem::replace(&mut chosen, next)) {
             link.conclude(product, chunk, &rows)?;
         }
     }
@@ -154,8 +216,13 @@ fn choose_all<C: Channel, P: CrossProduct>(
     links: &mut [Link<C>],
     product: &P,
     chunk: usize,
+    chooses_to: impl Fn(u8) -> bool,
 ) -> Result<Vec<ReceiverRows>, OtError> {
+    if !links.iter().any(|link| chooses_to(link.peer())) {
+        return Ok(Vec::new());
+    }
     let choices = product.choices(chunk);
     let count = product.transfers(chunk);
-    links.iter_mut().map(|link| link.choose(&choices, count)).collect()
+    let chosen = links.iter_mut().filter(|link| chooses_to(link.peer()));
+    chosen.map(|link| link.choose(&choices, count)).collect()
 }

@@ -7,7 +7,7 @@
 //!
 //! Transfer l is made with choice bit ¬α_l: the puncturing party needs the nodes beside its path.
 
-use crate::prg::double;
+use crate::kernel::aes::double;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 /// Bytes of the message for one tree of 2^`width` leaves.
@@ -38,11 +38,8 @@ pub(crate) fn puncture(keys: &[u128], alpha: usize, message: &[u8], leaves: &mut
         let sums = expand(leaves, level);
         let turn = alpha >> level & 1;
         let side = ((turn ^ 1) as u8).ct_eq(&1);
-        let sent = u128::conditional_select(
-            &u128::from_le_bytes(sent[0]),
-            &u128::from_le_bytes(sent[1]),
-            side,
-        );
+        let sent =
+            u128::conditional_select(&u128::from_le_bytes(sent[0]), &u128::from_le_bytes(sent[1]), side);
         let sum = u128::conditional_select(&sums[0], &sums[1], side);
         // The sibling is what the true sum lacks, beyond the nodes already right.
         let sibling = alpha & ((1 << level) - 1) | (turn ^ 1) << level;
@@ -50,18 +47,13 @@ pub(crate) fn puncture(keys: &[u128], alpha: usize, message: &[u8], leaves: &mut
     }
 }
 
-/// Doubles the 2^level nodes in place; returns the XOR of all left and of all right children.
+/// Children are AES_node(0) and AES_node(1): the node is the secret key, so this is secure if AES is a pseudo-random
+/// function. Doubles the 2^level nodes in place; returns the XOR of all left and of all right children.
 fn expand(nodes: &mut [u128], level: usize) -> [u128; 2] {
     let half = 1 << level;
-    let mut sums = [0; 2];
-    for i in 0..half {
-        let [left, right] = double(nodes[i]);
-        nodes[i] = left;
-        nodes[i + half] = right;
-        sums[0] ^= left;
-        sums[1] ^= right;
-    }
-    sums
+    double(&mut nodes[..2 * half]);
+    let (left, right) = nodes[..2 * half].split_at(half);
+    [left.iter().fold(0, |sum, node| sum ^ node), right.iter().fold(0, |sum, node| sum ^ node)]
 }
 
 /// nodes[index] ^= value, touching every node.

@@ -16,7 +16,7 @@ mod select;
 pub use bits::Ands;
 pub use elementwise::Elementwise;
 pub use matrix::{ChoiceSide, MatrixPlan, MatrixProduct, MatrixShape};
-pub use select::Selections;
+pub use select::{Moduli, Selections};
 
 use crate::error::OtError;
 use crate::extension::{ReceiverRows, SenderRows};

@@ -8,8 +8,9 @@
 
 use crate::channel::Channel;
 use crate::error::{OtError, same_length};
-use crate::link::{Link, exchange};
-use crate::product::{Ands, Elementwise, MatrixPlan, MatrixProduct, MatrixShape, Ring};
+use crate::extension::FieldBits;
+use crate::link::{Link, Roles, exchange, exchange_by};
+use crate::product::{Ands, ChoiceSide, Elementwise, MatrixPlan, MatrixProduct, MatrixShape, Ring};
 use crate::secret::{Secret, random_words};
 use rand_core::CryptoRng;
 use rayon::prelude::*;
@@ -55,7 +56,7 @@ pub struct BitTriples {
 
 /// Bytes for one element-wise product modulo 2^L between each pair of parties, both directions together:
 /// 2·(L·⌈128/k⌉ + L·(L+1)/2)/8, before rounding to whole messages. L = 64, k = 4: 1032.
-pub fn bytes_per_product(ring: Ring, field: crate::extension::FieldBits) -> f64 {
+pub fn bytes_per_product(ring: Ring, field: FieldBits) -> f64 {
     let bits = 2 * (ring.bits() * field.blocks() + ring.correction_bits());
     bits as f64 / 8.0
 }
@@ -148,6 +149,46 @@ pub fn matmul<C: Channel>(
     add_local_product(plan.shape(), a, b, &mut c);
     c.iter_mut().for_each(|value| *value = plan.ring().reduce(*value));
     Ok(c)
+}
+
+/// Shares of A·B, A held by party `owner` alone, from A there (elsewhere `a` is zeros) and shares of B.
+///
+/// Every other party makes one product with the owner, in one direction: a third of the traffic of [`matmul`] among three
+/// parties. Rounds: as [`MatrixPlan::cost`]. Bytes: [`owned_matmul_messages`].
+///
+/// # Errors
+/// As [`matmul`].
+pub fn owned_matmul<C: Channel>(
+    links: &mut [Link<C>],
+    me: u8,
+    owner: u8,
+    plan: MatrixPlan,
+    a: &[u64],
+    b: &[u64],
+) -> Result<Secret<u64>, OtError> {
+    let owner_chooses = plan.side() == ChoiceSide::Left;
+    let with_owner = |peer: u8| (me == owner) != (peer == owner);
+    let roles = Roles {
+        chooses_to: |peer| with_owner(peer) && (me == owner) == owner_chooses,
+        corrects_for: |peer| with_owner(peer) && (me == owner) != owner_chooses,
+    };
+    let mut product = MatrixProduct::new(plan, a, b)?;
+    exchange_by(links, &mut product, roles)?;
+    let mut c = product.into_share();
+    if me == owner {
+        add_local_product(plan.shape(), a, b, &mut c);
+    }
+    c.iter_mut().for_each(|value| *value = plan.ring().reduce(*value));
+    Ok(c)
+}
+
+/// What [`owned_matmul`] sends: from the owner to each other party, and from each of these to the owner.
+pub fn owned_matmul_messages(plan: MatrixPlan, field: FieldBits) -> [u64; 2] {
+    let (choices, corrections) = plan.messages(field);
+    match plan.side() {
+        ChoiceSide::Left => [choices, corrections],
+        ChoiceSide::Right => [corrections, choices],
+    }
 }
 
 /// A random matrix triple: [`matmul`] on uniform shares.

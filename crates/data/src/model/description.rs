@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::layer::{Image, Layer, Shape};
 use crate::schema::DataSpec;
 
 /// Everything needed to apply a model and to know where it came from.
@@ -10,11 +11,12 @@ use crate::schema::DataSpec;
 pub struct Description {
     /// The layers from input to output.
     pub layers: Vec<Layer>,
-    /// The schema of the input: order of features and their public scale.
+    /// The schema of the input: order of features and their public scale. Nothing else is done to an input: means and
+    /// deviations that were computed on shares are part of the first layer.
     pub input: DataSpec,
-    /// Means and deviations computed on shares, if the schema standardises so.
+    /// How a row is an image, for layers that take images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub moments: Option<Moments>,
+    pub image: Option<Image>,
     /// The class of each output, by its number. A network of one output has two classes and gives the second's score.
     pub classes: Vec<String>,
     /// The arithmetic it was trained in.
@@ -23,35 +25,6 @@ pub struct Description {
     pub job_hash: JobHash,
     /// How it was trained.
     pub training: TrainingSummary,
-}
-
-/// One layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Layer {
-    /// output = input · weight + bias.
-    Dense {
-        /// Width of the input.
-        inputs: usize,
-        /// Width of the output.
-        outputs: usize,
-    },
-    /// max(0, x).
-    Relu,
-    /// 1 / (1 + e^−x), or the approximation that the protocol states.
-    Sigmoid,
-    /// e^x over the sum of e^x of the row.
-    Softmax,
-}
-
-/// The second scale of the input: a feature already mapped to `[-1, 1]` by its bounds becomes (x − mean) / deviation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Moments {
-    /// Mean of each feature, in the schema's order.
-    pub mean: Vec<f32>,
-    /// Standard deviation of each feature, above zero.
-    pub deviation: Vec<f32>,
 }
 
 /// Fixed-point numbers: a value times 2^`fraction_bits` in the ring of 2^`ring_bits`.
@@ -106,8 +79,8 @@ pub struct PrivacySpent {
 /// A description that contradicts itself or its tensors.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptionError {
-    /// No dense layer.
-    #[error("the model has no dense layer: describe at least one")]
+    /// No layer with weights.
+    #[error("the model has no layer with weights: describe at least one dense layer")]
     NoLayers,
     /// A layer does not take what the one before gives.
     #[error(
@@ -116,10 +89,50 @@ pub enum DescriptionError {
     Chain {
         /// Place of the layer, from 0.
         layer: usize,
-        /// Inputs that it declares.
+        /// Inputs that it declares, or channels of a convolution.
         inputs: usize,
-        /// Features or outputs before it.
+        /// Features, outputs or channels before it.
         width: usize,
+    },
+    /// An image whose pixels are not the features.
+    #[error(
+        "the image of the model does not have {features} pixels over all channels: give it as many as there are features"
+    )]
+    Image {
+        /// Features of a row.
+        features: usize,
+    },
+    /// A layer of images gets rows.
+    #[error(
+        "layer {layer} of the model takes images but gets rows of numbers: describe the image of a row, and no flatten before the layer"
+    )]
+    NeedsImage {
+        /// Place of the layer, from 0.
+        layer: usize,
+    },
+    /// A layer of rows gets images.
+    #[error(
+        "images reach place {layer} of the model's layers, where rows of numbers are needed: describe a flatten layer before it"
+    )]
+    Row {
+        /// Place of the layer, from 0; one past the last for the end of the model.
+        layer: usize,
+    },
+    /// A kernel or window that does not fit the image.
+    #[error(
+        "layer {layer} of the model has a kernel or window that does not fit its image: correct its sizes"
+    )]
+    Window {
+        /// Place of the layer, from 0.
+        layer: usize,
+    },
+    /// A probability of dropout outside of [0, 1).
+    #[error(
+        "layer {layer} of the model has a dropout rate outside of 0 to 1: write the rate of the training"
+    )]
+    Rate {
+        /// Place of the layer, from 0.
+        layer: usize,
     },
     /// The last layer does not fit the classes.
     #[error(
@@ -136,11 +149,6 @@ pub enum DescriptionError {
         "the classes of the model are not those of its input schema: write the schema's class names in order"
     )]
     Classes,
-    /// Moments are missing, superfluous, of the wrong length, not finite or not above zero.
-    #[error(
-        "the moments of the model do not fit its input schema: give one finite mean and one positive deviation a feature if, and only if, the schema standardises on shares"
-    )]
-    Moments,
     /// A fixed point that the ring cannot hold.
     #[error(
         "the model has {fraction_bits} fraction bits in a ring of {ring_bits}: give a ring of at most 64 bits and fewer fraction bits"
@@ -160,27 +168,25 @@ pub enum DescriptionError {
         /// The field.
         field: &'static str,
     },
-    /// Another number of dense layers than of parameters.
+    /// Another number of layers with weights than of parameters.
     #[error(
-        "the model declares {declared} dense layers but has parameters for {found}: give one pair of tensors a layer"
+        "the model declares {declared} layers with weights but has parameters for {found}: give one pair of tensors a layer"
     )]
-    DenseCount {
-        /// Dense layers in the description.
+    ParameterCount {
+        /// Layers with weights in the description.
         declared: usize,
         /// Pairs of tensors.
         found: usize,
     },
     /// Tensors of another shape than the layer.
     #[error(
-        "the tensors of layer {layer} are not [{inputs}, {outputs}] and [{outputs}]: give them the shape of the layer"
+        "the weight of layer {layer} does not have the shape {expected:?}, or its bias not the first number of it: give them the shape of the layer"
     )]
     TensorShape {
         /// Place of the layer, from 0.
         layer: usize,
-        /// Inputs that it declares.
-        inputs: usize,
-        /// Outputs that it declares.
-        outputs: usize,
+        /// Shape of the weight by the description.
+        expected: Vec<usize>,
     },
     /// NaN or infinity in the parameters.
     #[error(
@@ -193,13 +199,11 @@ pub enum DescriptionError {
 }
 
 impl Description {
-    /// Place, inputs and outputs of each dense layer.
-    pub fn dense_layers(&self) -> Vec<(usize, usize, usize)> {
-        let dense = self.layers.iter().enumerate().filter_map(|(place, layer)| match *layer {
-            Layer::Dense { inputs, outputs } => Some((place, inputs, outputs)),
-            Layer::Relu | Layer::Sigmoid | Layer::Softmax => None,
-        });
-        dense.collect()
+    /// Place and shape of the weight of each layer that has one, in order. A bias has as many numbers as the weight has
+    /// outputs, which are its first dimension.
+    pub fn weights(&self) -> Vec<(usize, Vec<usize>)> {
+        let layers = self.layers.iter().enumerate();
+        layers.filter_map(|(place, layer)| Some((place, layer.weight_shape()?))).collect()
     }
 
     /// Check that the parts agree with each other.
@@ -207,17 +211,23 @@ impl Description {
     /// # Errors
     /// [`DescriptionError`] for the first contradiction.
     pub fn check(&self) -> Result<(), DescriptionError> {
-        let dense = self.dense_layers();
-        if dense.is_empty() {
+        if self.layers.iter().all(|layer| layer.weight_shape().is_none()) {
             return Err(DescriptionError::NoLayers);
         }
-        let mut width = self.input.features();
-        for (layer, inputs, outputs) in dense {
-            if inputs != width {
-                return Err(DescriptionError::Chain { layer, inputs, width });
+        let features = self.input.features();
+        let mut shape = match self.image {
+            Some(image) if image.numbers() != Some(features) => {
+                return Err(DescriptionError::Image { features });
             }
-            width = outputs;
+            Some(image) => Shape::Image(image),
+            None => Shape::Row(features),
+        };
+        for (place, layer) in self.layers.iter().enumerate() {
+            shape = layer.output(place, shape)?;
         }
+        let Shape::Row(width) = shape else {
+            return Err(DescriptionError::Row { layer: self.layers.len() });
+        };
         let classes = self.input.classes();
         if width != classes && !(width == 1 && classes == 2) {
             return Err(DescriptionError::Outputs { outputs: width, classes });
@@ -225,27 +235,11 @@ impl Description {
         if self.classes != self.input.class_names() {
             return Err(DescriptionError::Classes);
         }
-        self.check_moments()?;
         let FixedPoint { ring_bits, fraction_bits } = self.fixed_point;
         if ring_bits > 64 || fraction_bits >= ring_bits {
             return Err(DescriptionError::FixedPoint { ring_bits, fraction_bits });
         }
         self.training.check()
-    }
-
-    fn check_moments(&self) -> Result<(), DescriptionError> {
-        let features = self.input.features();
-        let fits = match &self.moments {
-            None => !self.input.standardises_on_shares(),
-            Some(Moments { mean, deviation }) => {
-                self.input.standardises_on_shares()
-                    && mean.len() == features
-                    && deviation.len() == features
-                    && mean.iter().all(|value| value.is_finite())
-                    && deviation.iter().all(|&value| value.is_finite() && value > 0.0)
-            }
-        };
-        if fits { Ok(()) } else { Err(DescriptionError::Moments) }
     }
 }
 

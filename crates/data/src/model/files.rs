@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, ArrayD, IxDyn};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Dense, Description, DescriptionError, Model};
+use super::{Description, DescriptionError, Model, Parameters};
 use crate::atomic::{Mode, WriteError, atomic_write};
 use crate::error::DataError;
 use crate::file;
@@ -164,8 +164,8 @@ pub fn read(dir: &Path, limits: &Limits) -> Result<Model, ModelError> {
     if document.weights_file != WEIGHTS_FILE || document.weights_sha256 != sha256(&weights) {
         return Err(ModelError::Checksum { path: weights_path });
     }
-    let dense = tensors_from_bytes(&weights_path, &weights, &document.description)?;
-    Model::new(document.description, dense).map_err(inconsistent)
+    let parameters = tensors_from_bytes(&weights_path, &weights, &document.description)?;
+    Model::new(document.description, parameters).map_err(inconsistent)
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -179,12 +179,11 @@ fn tensors_to_bytes(model: &Model) -> Result<Zeroizing<Vec<u8>>, SafeTensorError
         bytes
     };
     let mut tensors = Vec::new();
-    for ((layer, inputs, outputs), dense) in model.description().dense_layers().into_iter().zip(model.dense())
-    {
-        let weight = bytes_of(&mut dense.weight.iter(), dense.weight.len());
-        let bias = bytes_of(&mut dense.bias.iter(), dense.bias.len());
-        tensors.push((format!("layers.{layer}.weight"), vec![inputs, outputs], weight));
-        tensors.push((format!("layers.{layer}.bias"), vec![outputs], bias));
+    for ((layer, shape), parameters) in model.description().weights().into_iter().zip(model.parameters()) {
+        let weight = bytes_of(&mut parameters.weight.iter(), parameters.weight.len());
+        let bias = bytes_of(&mut parameters.bias.iter(), parameters.bias.len());
+        tensors.push((format!("layers.{layer}.bias"), vec![shape[0]], bias));
+        tensors.push((format!("layers.{layer}.weight"), shape, weight));
     }
     let views = tensors
         .iter()
@@ -197,10 +196,10 @@ fn tensors_from_bytes(
     path: &Path,
     bytes: &[u8],
     description: &Description,
-) -> Result<Vec<Dense>, ModelError> {
+) -> Result<Vec<Parameters>, ModelError> {
     let tensors = SafeTensors::deserialize(bytes)
         .map_err(|source| ModelError::Safetensors { path: path.to_owned(), source })?;
-    let declared = description.dense_layers();
+    let declared = description.weights();
     if tensors.len() != 2 * declared.len() {
         let (found, expected) = (tensors.len(), 2 * declared.len());
         return Err(ModelError::TensorCount { path: path.to_owned(), found, expected });
@@ -213,17 +212,18 @@ fn tensors_from_bytes(
         }
         _ => Err(ModelError::Tensor { path: path.to_owned(), tensor, shape: shape.to_vec() }),
     };
-    let dense =
-        declared.into_iter().map(|(layer, inputs, outputs)| {
-            let name = format!("layers.{layer}.weight");
-            let weight = values_of(name.clone(), &[inputs, outputs])?;
-            let weight = Array2::from_shape_vec((inputs, outputs), weight).map_err(|_| {
-                ModelError::Tensor { path: path.to_owned(), tensor: name, shape: vec![inputs, outputs] }
-            })?;
-            // Into the wiped type before the next step can fail.
-            let mut dense = Dense { weight, bias: Array1::default(0) };
-            dense.bias = values_of(format!("layers.{layer}.bias"), &[outputs])?.into();
-            Ok(dense)
-        });
-    dense.collect()
+    let parameters = declared.into_iter().map(|(layer, shape)| {
+        let name = format!("layers.{layer}.weight");
+        let weight = values_of(name.clone(), &shape)?;
+        let weight = ArrayD::from_shape_vec(IxDyn(&shape), weight).map_err(|_| ModelError::Tensor {
+            path: path.to_owned(),
+            tensor: name,
+            shape: shape.clone(),
+        })?;
+        // Into the wiped type before the next step can fail.
+        let mut parameters = Parameters { weight, bias: Array1::default(0) };
+        parameters.bias = values_of(format!("layers.{layer}.bias"), &shape[..1])?.into();
+        Ok(parameters)
+    });
+    parameters.collect()
 }

@@ -5,7 +5,7 @@ use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 use crate::{CertificateFault, Fingerprint};
 
 /// Checks the dates of a DER certificate against `now`, in seconds since 1970.
-pub(super) fn check_dates(der: &[u8], now: u64) -> Result<(), CertificateFault> {
+pub(crate) fn check_dates(der: &[u8], now: u64) -> Result<(), CertificateFault> {
     let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| CertificateFault::Unreadable)?;
     if !rest.is_empty() {
         return Err(CertificateFault::Unreadable);

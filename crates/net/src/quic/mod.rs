@@ -28,6 +28,7 @@ use quinn::Connection;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+pub(crate) use certificate::check_dates;
 pub use options::{Job, MAX_JOB_TEXT, MAX_KEY, Options, Path};
 pub use ready::PROTOCOL_VERSION;
 
@@ -149,7 +150,7 @@ pub struct WireStats {
 
 /// One party's end of a QUIC mesh.
 pub struct QuicTransport {
-    links: Links,
+    pub(crate) links: Links,
     connections: [Option<Connection>; PartyId::COUNT],
     leave: Option<oneshot::Sender<Leave>>,
     thread: Option<JoinHandle<()>>,

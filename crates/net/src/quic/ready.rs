@@ -80,6 +80,8 @@ impl Control {
             self.last_words().await;
             return Err(NetError::SessionDiffers { party: peer.clone(), ours: session, theirs }.into());
         }
+        // Whatever this party does next, even leave, the peer has its confirmation.
+        self.last_words().await;
         Ok(())
     }
 

@@ -10,7 +10,9 @@ use super::say;
 
 pub(super) fn run(name: &str, out: &Path) -> Result<()> {
     if !crate::job::is_party_name(name) {
-        bail!("the name {name:?} is not 1 to 64 letters, digits, `-`, `_` or `.`, not starting with `.`: choose another");
+        bail!(
+            "the name {name:?} is not 1 to 64 letters, digits, `-`, `_` or `.`, not starting with `.`: choose another"
+        );
     }
     fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
     let (certificate, key) = (out.join(format!("{name}.crt")), out.join(format!("{name}.key")));

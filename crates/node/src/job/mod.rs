@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tercet_data::DataSpec;
-use tercet_train::spec::{FixedPointSpec, ModelSpec, TrainingSpec};
-use tercet_train::TrainingJob;
+use tercet_train::spec::{FixedPointSpec, ModelSpec, PrivacySpec, TrainingSpec};
+use tercet_train::{Privacy, TrainingJob};
 
 pub use error::JobError;
 pub use hash::JobHash;
@@ -39,11 +39,14 @@ const DEFAULT_DEADLINE_SECONDS: u64 = 30;
 pub enum Protocol {
     /// A dealer prepares correlated randomness for two evaluators. Secure against any one party, semi-honest.
     Helper,
+    /// All three evaluate and make their correlated randomness by oblivious transfer. Secure against any two parties that
+    /// collude, semi-honest.
+    Ot,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: [Protocol; 1] = [Protocol::Helper];
+    pub const ALL: [Protocol; 2] = [Protocol::Helper, Protocol::Ot];
 
     /// The protocol with this name.
     pub fn parse(name: &str) -> Option<Protocol> {
@@ -54,6 +57,31 @@ impl Protocol {
     pub const fn name(self) -> &'static str {
         match self {
             Protocol::Helper => "helper",
+            Protocol::Ot => "ot",
+        }
+    }
+
+    /// Parties that may collude.
+    pub const fn corrupt(self) -> u32 {
+        match self {
+            Protocol::Helper => 1,
+            Protocol::Ot => 2,
+        }
+    }
+
+    /// Whom it is secure against.
+    pub const fn trust(self) -> &'static str {
+        match self {
+            Protocol::Helper => "secure against any one party, semi-honest",
+            Protocol::Ot => "secure against any two parties that collude, semi-honest",
+        }
+    }
+
+    /// What a party with this role does, for people: without a dealer, all evaluate.
+    pub const fn title(self, role: Role) -> &'static str {
+        match (self, role) {
+            (Protocol::Ot, Role::Dealer) => "evaluator-2",
+            (_, role) => role.name(),
         }
     }
 }
@@ -91,6 +119,7 @@ struct RawJob {
     training: TrainingSpec,
     #[serde(default)]
     fixed_point: FixedPointSpec,
+    privacy: Option<PrivacySpec>,
     release: release::RawRelease,
 }
 
@@ -118,7 +147,9 @@ impl Job {
             JobError::Form { line, message }
         })?;
         if raw.name.is_empty() || raw.name.len() > 100 || raw.name.chars().any(char::is_control) {
-            return Err(JobError::meaning("its `name` is not 1 to 100 characters on one line: choose another"));
+            return Err(JobError::meaning(
+                "its `name` is not 1 to 100 characters on one line: choose another",
+            ));
         }
         if !(1..=86_400).contains(&raw.deadline_seconds) {
             return Err(JobError::meaning(format!(
@@ -138,6 +169,7 @@ impl Job {
                 training: raw.training,
                 fixed_point: raw.fixed_point,
                 standardise: raw.data.standardises_on_shares(),
+                privacy: raw.privacy.map(|spec| Privacy { spec, corrupt: raw.protocol.corrupt() }),
                 release,
             },
             data: raw.data,
@@ -165,7 +197,10 @@ impl Job {
     pub fn party(&self, name: &str) -> Result<&JobParty, JobError> {
         self.parties.iter().find(|party| party.name == name).ok_or_else(|| {
             let names: Vec<_> = self.parties.iter().map(|party| party.name.as_str()).collect();
-            JobError::meaning(format!("it has no party called `{name}`: its parties are {}", names.join(", ")))
+            JobError::meaning(format!(
+                "it has no party called `{name}`: its parties are {}",
+                names.join(", ")
+            ))
         })
     }
 

@@ -132,10 +132,14 @@ pub(super) fn check(raw: Vec<RawParty>) -> Result<[JobParty; 3], JobError> {
         }
     }
     if parties.iter().all(|party| party.rows.train == 0) {
-        return Err(JobError::meaning("no party brings training rows: give `rows = { train = … }` to at least one"));
+        return Err(JobError::meaning(
+            "no party brings training rows: give `rows = { train = … }` to at least one",
+        ));
     }
     if parties.iter().filter(|party| party.rows.test > 0).count() > 1 {
-        return Err(JobError::meaning("more than one party brings test rows: the test set is held by one party"));
+        return Err(JobError::meaning(
+            "more than one party brings test rows: the test set is held by one party",
+        ));
     }
     Ok(parties)
 }
@@ -147,7 +151,8 @@ fn check_one(raw: RawParty) -> Result<JobParty, JobError> {
             "the party name {name:?} is not 1 to 64 letters, digits, `-`, `_` or `.`, not starting with `.`: choose another"
         )));
     }
-    let port = address.rsplit_once(':').and_then(|(host, port)| port.parse().ok().filter(|_| !host.is_empty()));
+    let port =
+        address.rsplit_once(':').and_then(|(host, port)| port.parse().ok().filter(|_| !host.is_empty()));
     if !address.is_empty() && port.is_none_or(|port: u16| port == 0) {
         return Err(JobError::meaning(format!(
             "the address {address:?} of party `{name}` is not `host:port` with a port from 1 to 65535: correct it"

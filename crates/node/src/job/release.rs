@@ -28,7 +28,9 @@ pub(super) fn check(raw: &RawRelease, parties: &[JobParty; 3]) -> Result<Release
             "[release] gives nothing to anybody: name the recipients of the model, the accuracy or the loss",
         ));
     }
-    if (!release.accuracy.is_empty() || !release.loss.is_empty()) && parties.iter().all(|party| party.rows.test == 0) {
+    if (!release.accuracy.is_empty() || !release.loss.is_empty())
+        && parties.iter().all(|party| party.rows.test == 0)
+    {
         return Err(JobError::meaning(
             "[release] opens the accuracy or the loss on test rows, but no party brings any: give `rows = { test = … }` to one",
         ));
@@ -45,7 +47,9 @@ fn indices(what: &str, names: &[String], parties: &[JobParty; 3]) -> Result<Vec<
             )));
         };
         if found.contains(&index) {
-            return Err(JobError::meaning(format!("[release] names `{name}` twice for the {what}: name it once")));
+            return Err(JobError::meaning(format!(
+                "[release] names `{name}` twice for the {what}: name it once"
+            )));
         }
         found.push(index);
     }

@@ -7,19 +7,25 @@ use tercet_net::quic::{self, Options, QuicListener, QuicTransport};
 use tercet_net::{Identity, PartyId, Roster, RosterEntry, Transport};
 use tercet_share::EphemeralKey;
 
-use crate::config::NodeConfig;
+use super::record;
+use crate::config::{NodeConfig, PathConfig};
 use crate::job::{Job, JobParty};
 
-/// The roster of a job.
+/// The roster of a job, with the addresses that this party's node file gives in place of the job's.
 ///
 /// # Errors
-/// When the job leaves an address or a fingerprint empty.
-pub(crate) fn roster(job: &Job) -> Result<Roster> {
+/// When the job leaves an address or a fingerprint empty, or the node file names a party that is not a peer.
+pub(crate) fn roster(job: &Job, config: &NodeConfig) -> Result<Roster> {
+    if let Some(name) = config.peers.keys().find(|name| **name == config.name || job.party(name).is_err()) {
+        bail!(
+            "[peers] of the node file gives an address for `{name}`, which is not another party of the job: use a peer's name"
+        );
+    }
     let mut entries = Vec::with_capacity(PartyId::COUNT);
     for party in &job.parties {
         entries.push(RosterEntry {
             name: party.name.clone(),
-            address: party.address()?.to_owned(),
+            address: config.peers.get(&party.name).map_or(party.address(), |address| Ok(address))?.to_owned(),
             fingerprint: party.fingerprint()?,
         });
     }
@@ -58,7 +64,11 @@ pub(super) struct Joined {
 pub(super) fn join(job: &Job, config: &NodeConfig, roster: Roster, identity: Identity) -> Result<Joined> {
     let deadline = config.deadline.unwrap_or(job.deadline);
     let listener = QuicListener::bind(identity, config.listen)?;
-    tracing::info!("listening at {}, waiting up to {} s for the others", listener.local_addr(), deadline.as_secs());
+    tracing::info!(
+        "listening at {}, waiting up to {} s for the others",
+        listener.local_addr(),
+        deadline.as_secs()
+    );
     let key = EphemeralKey::generate()?;
     let opening = quic::Job {
         hash: *job.hash().as_bytes(),
@@ -69,6 +79,11 @@ pub(super) fn join(job: &Job, config: &NodeConfig, roster: Roster, identity: Ide
     let mut options = Options { deadline, join_deadline: deadline, ..Options::default() };
     let tuning = config.transport;
     options.max_datagram = tuning.max_datagram.unwrap_or(options.max_datagram);
+    options.path = match tuning.path {
+        None => quic::Path::Detect,
+        Some(PathConfig::Loopback) => quic::Path::Loopback,
+        Some(PathConfig::Network) => quic::Path::Network,
+    };
     options.read_ahead.online = tuning.read_ahead_online.unwrap_or(options.read_ahead.online);
     options.read_ahead.offline = tuning.read_ahead_offline.unwrap_or(options.read_ahead.offline);
     let transport = listener.connect(&roster, opening, options)?;
@@ -83,13 +98,12 @@ pub(super) fn join(job: &Job, config: &NodeConfig, roster: Roster, identity: Ide
 /// When the folder cannot be written, or holds the results of an earlier run.
 pub(crate) fn prepare_out(config: &NodeConfig) -> Result<()> {
     let out = &config.out;
-    for file in [super::record::FILE, super::MODEL_FOLDER] {
-        if out.join(file).symlink_metadata().is_ok() {
-            bail!(
-                "{} holds the results of an earlier run: name another `out` folder, or move them away",
-                out.display()
-            );
-        }
+    let earlier = record::holds_results(out) || out.join(super::MODEL_FOLDER).symlink_metadata().is_ok();
+    if earlier {
+        bail!(
+            "{} holds the results of an earlier run: name another `out` folder, or move them away",
+            out.display()
+        );
     }
     fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
     // Tried now: a full training should not end at a folder that cannot be written.

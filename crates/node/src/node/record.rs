@@ -1,6 +1,8 @@
 //! The record of a run: what was done, at what cost, and everything that was opened. It holds no value of any row.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use anyhow::Result;
@@ -10,6 +12,7 @@ use tercet_engine::OpeningRecord;
 use tercet_net::Phase;
 use tercet_train::Metric;
 
+use super::alive;
 use super::training::Accounts;
 use crate::job::{Job, JobParty};
 
@@ -48,6 +51,8 @@ pub struct Record {
     pub bytes: Bytes,
     /// Online rounds.
     pub rounds: Rounds,
+    /// The most memory that this process held, bytes, where the system says so.
+    pub memory_peak: Option<u64>,
     /// Everything that was opened, to whom and why.
     pub openings: Vec<OpeningRecord>,
     /// The model's folder, if this party received it.
@@ -63,7 +68,7 @@ struct PartyFacts {
 }
 
 /// How a run ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "status")]
 pub enum RunOutcome {
     /// Everything that the job releases was given out.
@@ -82,6 +87,9 @@ pub struct Seconds {
     pub joining: f64,
     /// From the first step to the last evaluation.
     pub training: f64,
+    /// Of it, making correlated randomness when it was asked for; 0 where a dealer makes it ahead.
+    #[serde(default)]
+    pub preprocessing: f64,
     /// Everything from the start of the program, data files included.
     pub total: f64,
 }
@@ -101,6 +109,12 @@ pub struct Bytes {
     pub received_online: u64,
     /// Received in preprocessing.
     pub received_offline: u64,
+    /// Payload of the protocol sent in the online phase: what `tercet plan` states, without headers and signs of life.
+    #[serde(default)]
+    pub payload_online: u64,
+    /// Payload of the protocol sent in preprocessing.
+    #[serde(default)]
+    pub payload_offline: u64,
     /// Sent, by operation.
     pub sent_by_operation: BTreeMap<String, u64>,
 }
@@ -108,7 +122,7 @@ pub struct Bytes {
 /// Rounds by operation.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Rounds {
-    /// All of them. A dealer, which waits for nobody, has none.
+    /// All of them. A dealer takes part only where rows are shared or something is opened to it.
     pub total: u64,
     /// By operation.
     pub by_operation: BTreeMap<String, u64>,
@@ -125,7 +139,7 @@ impl Record {
             protocol: job.protocol.name(),
             party: PartyFacts {
                 name: party.name.clone(),
-                role: party.role.name(),
+                role: job.protocol.title(party.role),
                 index: party.role.index(),
             },
             session: String::new(),
@@ -138,6 +152,7 @@ impl Record {
             metrics: Vec::new(),
             bytes: Bytes::default(),
             rounds: Rounds::default(),
+            memory_peak: None,
             openings: Vec::new(),
             model: None,
         }
@@ -158,12 +173,20 @@ impl Record {
         bytes.sent = bytes.sent_online + bytes.sent_offline;
         bytes.received = bytes.received_online + bytes.received_offline;
         for row in meter.rows() {
+            if row.label != alive::LABEL {
+                match row.phase {
+                    Phase::Online => bytes.payload_online += row.sent.payload_bytes,
+                    Phase::Offline => bytes.payload_offline += row.sent.payload_bytes,
+                }
+            }
             *bytes.sent_by_operation.entry(row.label.to_owned()).or_default() += row.sent.total_bytes();
         }
         self.bytes = bytes;
         let by_operation = meter.rounds_by_label().iter().map(|(&label, &count)| (label.to_owned(), count));
         self.rounds = Rounds { total: meter.rounds(), by_operation: by_operation.collect() };
+        self.seconds.preprocessing = accounts.preprocessing.as_secs_f64();
         self.openings = accounts.openings.clone();
+        self.memory_peak = memory_peak();
     }
 
     /// Writes the record, whole or not at all.
@@ -175,6 +198,30 @@ impl Record {
         text.push('\n');
         // An accuracy or a loss in it is for its recipients only.
         Ok(atomic_write(&out.join(FILE), text.as_bytes(), Mode::Private)?)
+    }
+}
+
+/// The most memory that this process held so far, bytes; `None` where the system does not say.
+fn memory_peak() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Whether `out` holds a record that must be kept. One of a run that failed before anything was opened may be replaced;
+/// a file that is no record is kept too.
+pub(crate) fn holds_results(out: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Ended {
+        outcome: RunOutcome,
+        openings: Vec<serde_json::Value>,
+    }
+    match fs::read(out.join(FILE)) {
+        Ok(text) => match serde_json::from_slice::<Ended>(&text) {
+            Ok(Ended { outcome: RunOutcome::Failed { .. }, openings }) => !openings.is_empty(),
+            _ => true,
+        },
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
 
@@ -191,6 +238,9 @@ pub struct Read {
     pub bytes: Bytes,
     /// Rounds.
     pub rounds: Rounds,
+    /// The most memory that the process held, bytes.
+    #[serde(default)]
+    pub memory_peak: Option<u64>,
     /// Openings, as they stand in the file.
     pub openings: Vec<serde_json::Value>,
     /// The model's folder.

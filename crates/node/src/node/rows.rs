@@ -15,20 +15,27 @@ pub(crate) fn read(job: &Job, own: &[(&JobParty, &PartySources)]) -> Result<Data
     let mut sets = DataSets::default();
     for party in &job.parties {
         let sources = own.iter().find(|(owner, _)| owner.name == party.name).map(|(_, sources)| *sources);
-        let set = |kind: &str, count: u32, pick: fn(&PartySources) -> Option<&Source>| -> Result<Option<Rows>> {
-            let values = match sources {
-                None => None,
-                Some(sources) => read_set(job, party, kind, count, pick(sources))?,
+        let set =
+            |kind: &str, count: u32, pick: fn(&PartySources) -> Option<&Source>| -> Result<Option<Rows>> {
+                let values = match sources {
+                    None => None,
+                    Some(sources) => read_set(job, party, kind, count, pick(sources))?,
+                };
+                Ok((count > 0).then_some(Rows { owner: party.role.index(), rows: count as usize, values }))
             };
-            Ok((count > 0).then_some(Rows { owner: party.role.index(), rows: count as usize, values }))
-        };
         sets.train.extend(set("training", party.rows.train, |sources| sources.train.as_ref())?);
         sets.test.extend(set("test", party.rows.test, |sources| sources.test.as_ref())?);
     }
     Ok(sets)
 }
 
-fn read_set(job: &Job, party: &JobParty, kind: &str, count: u32, source: Option<&Source>) -> Result<Option<RowValues>> {
+fn read_set(
+    job: &Job,
+    party: &JobParty,
+    kind: &str,
+    count: u32,
+    source: Option<&Source>,
+) -> Result<Option<RowValues>> {
     let key = if kind == "test" { "test" } else { "train" };
     let source = match (source, count) {
         (None, 0) => return Ok(None),

@@ -5,7 +5,9 @@
 //! DIR/<party>/node.toml  <party>.key  <party>.crt  node.log  out/
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -13,7 +15,7 @@ use serde::Serialize;
 use tercet_data::atomic::{Mode, atomic_write};
 use tercet_net::identity;
 
-use super::ports;
+use super::relays::Relays;
 use crate::job::{Job, JobParty, template};
 use crate::sources::{AllSources, PartySources};
 
@@ -33,7 +35,31 @@ struct NodeFile<'a> {
     key: String,
     certificate: String,
     out: &'static str,
+    threads: usize,
+    peers: BTreeMap<&'a str, String>,
     data: &'a PartySources,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<Transport>,
+}
+
+/// The transport of nodes that are joined by relays.
+#[derive(Serialize)]
+struct Transport {
+    path: &'static str,
+    max_datagram: u16,
+}
+
+/// What a datagram on a path with the usual 1500 bytes carries.
+const NETWORK_DATAGRAM: u16 = 1452;
+
+/// How the three nodes run.
+pub(super) struct Nodes<'a> {
+    /// Where each listens, by role.
+    pub(super) addresses: [SocketAddr; 3],
+    /// What joins them.
+    pub(super) relays: &'a Relays,
+    /// Threads that compute in each.
+    pub(super) threads: usize,
 }
 
 impl Folder {
@@ -46,6 +72,7 @@ impl Folder {
         text: &str,
         job: &Job,
         own: &[(&JobParty, &PartySources)],
+        nodes: &Nodes<'_>,
     ) -> Result<Folder> {
         let root = std::path::absolute(root)?;
         clear(&root)?;
@@ -54,17 +81,31 @@ impl Folder {
         let folder = Folder { root };
         atomic_write(&folder.root.join(MARK), b"", Mode::Public)?;
 
-        let addresses = ports::free::<3>().context("no free port was found on loopback")?;
         let mut places = Vec::with_capacity(3);
-        for (party, address) in job.parties.iter().zip(addresses) {
+        for (party, address) in job.parties.iter().zip(nodes.addresses) {
             let home = folder.home(party);
-            fs::create_dir_all(&home).with_context(|| format!("the folder {} cannot be made", home.display()))?;
+            fs::create_dir_all(&home)
+                .with_context(|| format!("the folder {} cannot be made", home.display()))?;
             let (key, certificate) = (format!("{}.key", party.name), format!("{}.crt", party.name));
             let identity = identity::generate(&party.name)?;
             identity.save(&home.join(&certificate), &home.join(&key))?;
             let nothing = PartySources::default();
-            let data = own.iter().find(|(owner, _)| owner.name == party.name).map_or(&nothing, |(_, data)| data);
-            let node = NodeFile { name: &party.name, listen: address.to_string(), key, certificate, out: "out", data };
+            let data =
+                own.iter().find(|(owner, _)| owner.name == party.name).map_or(&nothing, |(_, data)| data);
+            let node = NodeFile {
+                name: &party.name,
+                listen: address.to_string(),
+                key,
+                certificate,
+                out: "out",
+                threads: nodes.threads,
+                peers: nodes.relays.peers_of(party, job),
+                data,
+                transport: nodes
+                    .relays
+                    .shape()
+                    .then_some(Transport { path: "network", max_datagram: NETWORK_DATAGRAM }),
+            };
             atomic_write(&folder.config(party), toml::to_string(&node)?.as_bytes(), Mode::Public)?;
             places.push(template::Place {
                 name: party.name.clone(),

@@ -9,8 +9,10 @@ use tercet_data::atomic::{Mode, atomic_write};
 
 use super::folder::Folder;
 use super::processes::Ran;
+use super::relays::Wire;
 use crate::baseline::Baseline;
 use crate::job::{Job, Role};
+use crate::link::Link;
 use crate::node::record::{self, Read};
 use crate::text;
 
@@ -20,9 +22,16 @@ pub(super) struct Summary {
     job: String,
     job_hash: String,
     protocol: &'static str,
+    /// What each party does, in the order of `parties`.
+    roles: Vec<&'static str>,
     /// Names, by role: evaluator 0, evaluator 1, dealer.
     parties: Vec<String>,
     transport: &'static str,
+    /// What joined the nodes.
+    link: String,
+    /// What the relays between them counted, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wire: Option<Wire>,
     /// Of the secure run, if the job opens it to anybody.
     accuracy: Option<f64>,
     float_accuracy: Option<f64>,
@@ -30,6 +39,8 @@ pub(super) struct Summary {
     float_loss: Option<f64>,
     steps: u64,
     seconds_training: f64,
+    /// Of it, making correlated randomness when it was asked for.
+    seconds_preprocessing: f64,
     /// From the start of the first process to the end of the last.
     seconds_total: f64,
     float_seconds_training: f64,
@@ -38,6 +49,8 @@ pub(super) struct Summary {
     bytes_sent_online: Vec<u64>,
     bytes_sent_offline: Vec<u64>,
     rounds: u64,
+    /// The most memory of each process, bytes, in the order of `parties`.
+    memory_peak: Vec<Option<u64>>,
     openings: Vec<serde_json::Value>,
     /// The model's folder at the first recipient.
     model: Option<String>,
@@ -46,7 +59,14 @@ pub(super) struct Summary {
 
 impl Summary {
     /// From the three records and the baseline.
-    pub(super) fn new(folder: &Folder, job: &Job, ran: &Ran, float: &Baseline) -> Result<Summary> {
+    pub(super) fn new(
+        folder: &Folder,
+        job: &Job,
+        ran: &Ran,
+        float: &Baseline,
+        link: Link,
+        wire: Option<Wire>,
+    ) -> Result<Summary> {
         let mut records: Vec<Read> = Vec::with_capacity(job.parties.len());
         for party in &job.parties {
             let path = folder.out(party).join(record::FILE);
@@ -63,20 +83,25 @@ impl Summary {
             job: job.name.clone(),
             job_hash: job.hash().to_string(),
             protocol: job.protocol.name(),
+            roles: Role::ALL.map(|role| job.protocol.title(role)).to_vec(),
             parties: job.parties.iter().map(|party| party.name.clone()).collect(),
             transport: "quic",
+            link: link.to_string(),
+            wire,
             accuracy: last(|metric| metric.accuracy),
             float_accuracy: float.accuracy,
             loss: last(|metric| metric.loss),
             float_loss: float.loss,
             steps: evaluator.steps,
             seconds_training: evaluator.seconds.training,
+            seconds_preprocessing: evaluator.seconds.preprocessing,
             seconds_total: ran.seconds,
             float_seconds_training: float.seconds,
             bytes_sent: records.iter().map(|record| record.bytes.sent).collect(),
             bytes_sent_online: records.iter().map(|record| record.bytes.sent_online).collect(),
             bytes_sent_offline: records.iter().map(|record| record.bytes.sent_offline).collect(),
             rounds: evaluator.rounds.total,
+            memory_peak: records.iter().map(|record| record.memory_peak).collect(),
             openings: evaluator.openings.clone(),
             model: records.iter().find_map(|record| record.model.clone()),
             summary: folder.summary().display().to_string(),
@@ -96,26 +121,44 @@ impl fmt::Display for Summary {
         let accuracy = |value: Option<f64>| value.map_or("not opened".to_owned(), text::percent);
         let loss = |value: Option<f64>| value.map_or("not opened".to_owned(), |loss| format!("{loss:.4}"));
         let rate = |seconds: f64| format!("{:.1}", self.steps as f64 / seconds.max(1e-9));
-        let mut row = |name: &str, secure: &str, float: &str| writeln!(f, "  {name:<22}{secure:>16}{float:>16}");
+        let mut row =
+            |name: &str, secure: &str, float: &str| writeln!(f, "  {name:<22}{secure:>16}{float:>16}");
         row(&format!("{} ({})", self.job, self.protocol), "secure", "floating point")?;
         row("test accuracy", &accuracy(self.accuracy), &accuracy(self.float_accuracy))?;
         row("test loss", &loss(self.loss), &loss(self.float_loss))?;
-        let seconds = |s: f64| format!("{s:.2} s");
-        row("training time", &seconds(self.seconds_training), &seconds(self.float_seconds_training))?;
+        row(
+            "training time",
+            &text::seconds(self.seconds_training),
+            &text::seconds(self.float_seconds_training),
+        )?;
+        if self.seconds_preprocessing > 0.0 {
+            row("of it preprocessing", &text::seconds(self.seconds_preprocessing), "")?;
+        }
         row("steps per second", &rate(self.seconds_training), &rate(self.float_seconds_training))?;
         row("steps", &text::grouped(self.steps), &text::grouped(self.steps))?;
         row("online rounds", &text::grouped(self.rounds), "")?;
-        row("whole run", &seconds(self.seconds_total), "")?;
+        row("whole run", &text::seconds(self.seconds_total), "")?;
         writeln!(f)?;
-        writeln!(f, "  {:<22}{:<14}{:>12}{:>12}{:>12}", "party", "role", "sent", "online", "offline")?;
-        for (place, role) in Role::ALL.iter().enumerate() {
+        let head = ["party", "role", "sent", "online", "offline", "memory"];
+        let [party, role, sent, online, offline, memory] = head;
+        writeln!(f, "  {party:<22}{role:<14}{sent:>12}{online:>12}{offline:>12}{memory:>12}")?;
+        for (place, role) in self.roles.iter().enumerate() {
             let size = |all: &[u64]| all.get(place).map_or(String::new(), |&count| text::bytes(count));
             let name = &self.parties[place];
             let (all, on, off) = (&self.bytes_sent, &self.bytes_sent_online, &self.bytes_sent_offline);
-            writeln!(f, "  {name:<22}{:<14}{:>12}{:>12}{:>12}", role.name(), size(all), size(on), size(off))?;
+            let memory = self.memory_peak[place].map_or(String::new(), text::bytes);
+            let (all, on, off) = (size(all), size(on), size(off));
+            writeln!(f, "  {name:<22}{role:<14}{all:>12}{on:>12}{off:>12}{memory:>12}")?;
         }
         writeln!(f)?;
-        writeln!(f, "  openings  {} (listed with their reasons in each party's record)", self.openings.len())?;
+        if let Some(wire) = &self.wire {
+            writeln!(f, "  link      {}: {wire}", self.link)?;
+        }
+        writeln!(
+            f,
+            "  openings  {} (listed with their reasons in each party's record)",
+            self.openings.len()
+        )?;
         writeln!(f, "  model     {}", self.model.as_deref().unwrap_or("released to nobody"))?;
         write!(f, "  summary   {}", self.summary)
     }

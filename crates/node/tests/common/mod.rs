@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
@@ -39,8 +39,7 @@ impl Net {
     /// Keys, data, node files with a deadline of `deadline` seconds, and one job for all.
     pub fn new(deadline: u64) -> Net {
         let folder = TempDir::new().unwrap();
-        let held: Vec<_> = (0..3).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
-        let addresses: [SocketAddr; 3] = std::array::from_fn(|i| held[i].local_addr().unwrap());
+        let addresses = tercet_node::testnet::ports::free::<3>().unwrap();
         let net = Net { folder, addresses };
         let mut fingerprints = Vec::new();
         for (i, name) in NAMES.iter().enumerate() {
@@ -112,9 +111,14 @@ impl Net {
         self.start_with(party, command)
     }
 
-    fn start_with(&self, party: usize, mut command: Command) -> Running {
+    fn start_with(&self, party: usize, command: Command) -> Running {
+        self.start_as(party, "node", command)
+    }
+
+    /// Starts one party's program with a command that takes a node file and a job.
+    pub fn start_as(&self, party: usize, what: &str, mut command: Command) -> Running {
         let child = command
-            .args(["node", "--config"])
+            .args([what, "--config"])
             .arg(self.config(party))
             .arg("--job")
             .arg(self.job(party))

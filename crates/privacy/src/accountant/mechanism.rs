@@ -119,7 +119,7 @@ impl Mechanism {
                 sampling_rate(q).and(noise_multiplier(sigma)).and(batch_size(batch, n))
             }
             Self::FixedSizeGaussian { sigma, batch, n } => noise_multiplier(sigma).and(batch_size(batch, n)),
-            Self::Laplace { scale } => bounded("the Laplace scale", scale),
+            Self::Laplace { scale } => noise("the Laplace scale", scale),
             Self::Zcdp { rho } => bounded("rho", rho),
         }
     }
@@ -128,29 +128,33 @@ impl Mechanism {
 /// A mechanism and how often it runs.
 pub type Event = (Mechanism, u64);
 
-/// Noise multipliers and Laplace scales outside 1e-3 to 1e9 are refused: no guarantee worth computing lies there.
-const MAGNITUDE: f64 = 1e9;
+/// Noise outside this range, relative to the sensitivity, is refused: no guarantee worth computing lies there.
+const LARGEST: f64 = 1e9;
 const SMALLEST: f64 = 1e-3;
+
+/// Largest data set of a mechanism that is told its size.
+const MAX_RECORDS: u64 = 1 << 32;
 
 /// Largest number of steps of one mechanism.
 const MAX_STEPS: u64 = 1 << 40;
 
 fn noise_multiplier(sigma: f64) -> Result<(), PrivacyError> {
-    bounded("the noise multiplier sigma", sigma)?;
-    if sigma < SMALLEST {
+    noise("the noise multiplier sigma", sigma)
+}
+
+fn noise(what: &'static str, value: f64) -> Result<(), PrivacyError> {
+    bounded(what, value)?;
+    if value < SMALLEST {
         // Reported on its inverse, the quantity that is too large.
-        return Err(PrivacyError::TooLarge {
-            what: "sensitivity over noise",
-            value: 1.0 / sigma,
-            limit: 1.0 / SMALLEST,
-        });
+        let (what, value) = ("the sensitivity over the noise", 1.0 / value);
+        return Err(PrivacyError::TooLarge { what, value, limit: 1.0 / SMALLEST });
     }
     Ok(())
 }
 
 fn bounded(what: &'static str, value: f64) -> Result<(), PrivacyError> {
     positive(what, value)?;
-    if value > MAGNITUDE { Err(PrivacyError::TooLarge { what, value, limit: MAGNITUDE }) } else { Ok(()) }
+    if value > LARGEST { Err(PrivacyError::TooLarge { what, value, limit: LARGEST }) } else { Ok(()) }
 }
 
 fn sampling_rate(q: f64) -> Result<(), PrivacyError> {
@@ -158,7 +162,14 @@ fn sampling_rate(q: f64) -> Result<(), PrivacyError> {
 }
 
 fn batch_size(batch: u64, records: u64) -> Result<(), PrivacyError> {
-    if batch == 0 || batch > records { Err(PrivacyError::Batch { batch, records }) } else { Ok(()) }
+    if batch == 0 || batch > records {
+        return Err(PrivacyError::Batch { batch, records });
+    }
+    if records > MAX_RECORDS {
+        let (value, limit) = (records as f64, MAX_RECORDS as f64);
+        return Err(PrivacyError::TooLarge { what: "the number of records", value, limit });
+    }
+    Ok(())
 }
 
 /// Checks a composition: not empty, every mechanism valid, no step count of 0, one kind of neighbours.

@@ -1,14 +1,14 @@
 //! The accountant: what a composition of mechanisms costs in (ε, δ), by every method that covers it.
 //!
 //! Three methods, each an upper bound on the true ε, up to rounding in the last digits:
-//! Rényi differential privacy ([`rdp`]), privacy loss distributions ([`pld`]), and for plain Gaussians the exact
-//! curve ([`gaussian`]). [`calibrate`](fn@calibrate) searches the noise that meets a target, [`view`] states what an
+//! Rényi differential privacy ([`rdp`]), privacy loss distributions composed numerically, and for plain Gaussians the
+//! exact curve ([`gaussian`]). [`calibrate`](fn@calibrate) searches the noise that meets a target, [`view`] states what an
 //! outsider and what a corrupt party can learn.
 
 mod calibrate;
 pub mod gaussian;
 mod mechanism;
-pub mod pld;
+mod pld;
 pub mod rdp;
 pub mod view;
 pub mod zcdp;

@@ -52,7 +52,7 @@ impl Banded {
             return Err(PrivacyError::Banded("the first coefficient must be 1"));
         }
         // Falling positive coefficients put every root outside the unit circle (Eneström–Kakeya): C⁻¹ is stable.
-        if coefficients.windows(2).any(|pair| !(pair[1] <= pair[0])) {
+        if coefficients.windows(2).any(|pair| pair[1].is_nan() || pair[1] > pair[0]) {
             return Err(PrivacyError::Banded("every coefficient must be at most the one before it"));
         }
         let scale = f64::from(1u32 << COEFFICIENT_BITS);

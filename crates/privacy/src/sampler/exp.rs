@@ -130,7 +130,7 @@ mod tests {
         #[test]
         fn the_argument_is_within_two_units(w in 0u128..1 << 83, sigma in 2.0f64..1e12) {
             let variance = Variance::of_sigma(sigma).expect("valid");
-            let exact = (BigUint::from(w) * variance.denominator() << ARGUMENT_BITS) / (variance.numerator() * 2u8);
+            let exact = ((BigUint::from(w) * variance.denominator()) << ARGUMENT_BITS) / (variance.numerator() * 2u8);
             prop_assume!(exact.bits() <= 63);
             let exact = exact.iter_u64_digits().next().unwrap_or(0);
             let found = Reciprocal::of(&variance).times(w);

@@ -171,3 +171,50 @@ fn word(bytes: &[u8], offset: usize) -> u64 {
     word.copy_from_slice(&bytes[offset..offset + 8]);
     u64::from_le_bytes(word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn acceptance_agrees_with_exact_arithmetic_around_the_threshold(
+            sigma in 4.5f64..1e12,
+            z in 0u64..36,
+            part in 0.0f64..1.0,
+            offset in -400i64..400,
+        ) {
+            let law = DiscreteGaussian::new(Variance::of_sigma(sigma).expect("supported"));
+            let u = ((part * law.step as f64) as u64).min(law.step - 1);
+            let w = u128::from(u) * (u128::from(u) + 2 * u128::from(law.step) * u128::from(z));
+            let threshold = exp::exp_neg_word(law.reciprocal.times(w));
+            let word = threshold.saturating_add_signed(offset);
+            let numerator = BigUint::from(w) * law.variance.denominator();
+            let exact = exact::exp_neg(&numerator, &(law.variance.numerator() * 2u8), 192);
+            // Where the first 64 bits tie, either may be right: the next bits decide.
+            let word_end = BigUint::from(word) + 1u8;
+            let surely_below = word_end <= &exact.low >> 128;
+            let surely_above = BigUint::from(word) > &exact.high >> 128;
+            let accepted = law.accepts(z, u, word, &mut ChaCha20Rng::from_seed([9; 32]));
+            prop_assert!(accepted || !surely_below, "{sigma} {z} {u} {offset}");
+            prop_assert!(!accepted || !surely_above, "{sigma} {z} {u} {offset}");
+        }
+    }
+
+    #[test]
+    fn a_candidate_of_minus_zero_and_a_biased_word_are_refused() {
+        let mut rng = ChaCha20Rng::from_seed([8; 32]);
+        let narrow = DiscreteGaussian::new(Variance::of_sigma(1.0).expect("supported"));
+        assert_eq!(narrow.candidate(0, 0, 0, &mut rng), (0, true));
+        assert_eq!(narrow.candidate(0, 0, 1, &mut rng), (0, false));
+        let wide = DiscreteGaussian::new(Variance::of_sigma(12.0).expect("supported"));
+        assert_eq!((wide.step, wide.bias), (3, (1u64 << 63) % 3));
+        // The words 0 and 1 give u = 0; one of three residues more than the others must go.
+        assert!(
+            !wide.candidate(u64::MAX / 2, 0, 0, &mut rng).1 && wide.candidate(u64::MAX / 2, 0, 2, &mut rng).1
+        );
+    }
+}

@@ -68,10 +68,10 @@ impl Table {
             let decisions: Vec<Option<bool>> =
                 self.cumulative(real.precision()).iter().map(|threshold| real.below(threshold)).collect();
             // z is settled once the real is surely at or above the entry before and surely below its own.
-            if let Some(z) = decisions.iter().position(|&decision| decision != Some(false)) {
-                if decisions[z] == Some(true) {
-                    return z as u64;
-                }
+            if let Some(z) = decisions.iter().position(|&decision| decision != Some(false))
+                && decisions[z] == Some(true)
+            {
+                return z as u64;
             }
             real.extend(rng);
         }

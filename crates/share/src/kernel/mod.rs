@@ -9,6 +9,7 @@
 //! time. Lengths are public. A length mismatch is an error of the calling code and panics with a message.
 
 pub mod bits;
+pub mod chacha;
 pub mod dispatch;
 pub mod elementwise;
 pub mod gemm;

@@ -1,8 +1,8 @@
 //! Layers with weights: dense and convolution. They differ only in their bilinear maps and in how a bias spreads.
 //!
-//! Forward: Z = map(X, W) + b, half-finished at f_x + f_w bits, no message. Backward: the gradient of the weights is a
-//! product of X, read with h more fractional bits, and δ; that of the bias is a sum of δ; that of the input is a product of
-//! δ and W. No message either. The opened X, W and δ of the other passes are used again.
+//! Forward: Z = map(X, W) + b, half-finished at f_x + f_w bits, no message. Backward: the gradient of the input is a product of
+//! δ and W. Gradient: that of the weights is a product of X, read with h more fractional bits, and δ; that of the bias is a
+//! sum of δ. No message either. The opened X, W and δ of the other passes are used again.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tercet_engine::{Engine, EngineError, Shared};
 use tercet_share::kernel::ConvGeometry;
 use tercet_share::{Bilinear, Linear};
 
-use super::{Context, Gradient, Layer, Value, Weights, no_forward};
+use super::{Backward, Context, Factors, Gradient, Layer, Value, Weights, no_forward};
 
 /// A layer with weights.
 pub(crate) struct Affine<E: Engine> {
@@ -80,26 +80,30 @@ impl<E: Engine> Layer<E> for Affine<E> {
         delta: Value<E>,
         weights: Option<&Weights<E>>,
         input_needed: bool,
-    ) -> Result<(Option<Value<E>>, Option<Gradient<E>>), EngineError> {
+    ) -> Result<Backward<E>, EngineError> {
         let delta = delta.finish(cx, cx.plan.ring)?;
         let input = self.input.take().ok_or_else(|| no_forward("a dense or convolution layer"))?;
-
-        let raised = cx.engine.reread(&input, cx.plan.activation + cx.plan.rate_bits)?;
-        let weight = cx.engine.product(&self.weight_grad, &raised, &delta)?;
-
-        let mut bias = cx.engine.linear(&delta, &Linear::SumRows)?;
-        if let Some((_, sum)) = &self.spread {
-            bias = cx.engine.linear(&bias, sum)?;
-        }
-        let bias = cx.engine.reread(&bias, cx.plan.gradient + cx.plan.rate_bits)?;
-        let bias = cx.engine.lift(&bias)?;
-
         let below = if input_needed {
             let offset = cx.engine.product(&self.input_grad, &delta, &weights_of(weights)?.weight)?;
             Some(Value::Pending { offset, frac: cx.plan.gradient })
         } else {
             None
         };
-        Ok((below, Some(Gradient { weight, bias })))
+        Ok(Backward { input: below, factors: Some(Factors { input, delta }) })
+    }
+
+    fn gradient(&self, cx: &mut Context<'_, E>, factors: &Factors<E>) -> Result<Gradient<E>, EngineError> {
+        let Factors { input, delta } = factors;
+        let raised = cx.engine.reread(input, cx.plan.activation + cx.plan.rate_bits)?;
+        let weight = cx.engine.product(&self.weight_grad, &raised, delta)?;
+
+        let mut bias = cx.engine.linear(delta, &Linear::SumRows)?;
+        if let Some((_, sum)) = &self.spread {
+            bias = cx.engine.linear(&bias, sum)?;
+        }
+        // On the grid of the weights' gradients.
+        let bias = cx.engine.linear(&bias, &Linear::Scale(1 << cx.plan.activation))?;
+        let bias = cx.engine.reread(&bias, cx.plan.master)?;
+        Ok(Gradient { weight, bias: cx.engine.lift(&bias)? })
     }
 }

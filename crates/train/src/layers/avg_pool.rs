@@ -9,7 +9,7 @@ use crate::architecture::Windows;
 use crate::scales::{Dyadic, KEEP_BITS};
 
 use super::value::scaled;
-use super::{Context, Gradient, Layer, Value, Weights};
+use super::{Backward, Context, Layer, Value, Weights};
 
 /// Mean over windows.
 pub(crate) struct AvgPool {
@@ -47,15 +47,15 @@ impl<E: Engine> Layer<E> for AvgPool {
         delta: Value<E>,
         _: Option<&Weights<E>>,
         input_needed: bool,
-    ) -> Result<(Option<Value<E>>, Option<Gradient<E>>), EngineError> {
+    ) -> Result<Backward<E>, EngineError> {
         if !input_needed {
-            return Ok((None, None));
+            return Ok(Backward::nothing());
         }
         let delta = delta.finish(cx, cx.plan.ring)?;
         let each = self.windows.repeat();
         let delta = cx.engine.linear(&delta, &Linear::GatherCols(each))?;
         let scatter = Linear::ScatterCols { index: self.index.clone(), cols: self.windows.inputs() };
         let delta = cx.engine.linear(&delta, &scatter)?;
-        Ok((Some(scaled(cx.engine, &delta, self.share())?), None))
+        Ok(Backward::input(scaled(cx.engine, &delta, self.share())?))
     }
 }

@@ -12,7 +12,7 @@ use crate::init::{Purpose, public_rng};
 use crate::scales::Dyadic;
 
 use super::value::scaled;
-use super::{Context, Gradient, Layer, Value, Weights};
+use super::{Backward, Context, Layer, Value, Weights};
 
 /// Dropout.
 pub(crate) struct Dropout {
@@ -83,10 +83,10 @@ impl<E: Engine> Layer<E> for Dropout {
         delta: Value<E>,
         _: Option<&Weights<E>>,
         input_needed: bool,
-    ) -> Result<(Option<Value<E>>, Option<Gradient<E>>), EngineError> {
-        let Some(training) = cx.training.filter(|_| input_needed) else { return Ok((None, None)) };
+    ) -> Result<Backward<E>, EngineError> {
+        let Some(training) = cx.training.filter(|_| input_needed) else { return Ok(Backward::nothing()) };
         let shape = delta.shape();
         let kept = kept(self.rate, self.layer, training.seed, training.step, shape.0 * shape.1);
-        Ok((Some(mask(cx, delta, &kept, shape)?), None))
+        Ok(Backward::input(mask(cx, delta, &kept, shape)?))
     }
 }

@@ -2,7 +2,7 @@
 
 use tercet_engine::{Engine, EngineError};
 
-use super::{Context, Gradient, Layer, Value, Weights};
+use super::{Backward, Context, Layer, Value, Weights};
 
 /// A change of shape that moves nothing.
 pub(crate) struct Flatten;
@@ -23,7 +23,7 @@ impl<E: Engine> Layer<E> for Flatten {
         delta: Value<E>,
         _: Option<&Weights<E>>,
         _: bool,
-    ) -> Result<(Option<Value<E>>, Option<Gradient<E>>), EngineError> {
-        Ok((Some(delta), None))
+    ) -> Result<Backward<E>, EngineError> {
+        Ok(Backward::input(delta))
     }
 }

@@ -8,7 +8,7 @@ use tercet_share::Linear;
 use crate::architecture::Windows;
 
 use super::value::only;
-use super::{Context, Gradient, Layer, Value, Weights, no_forward};
+use super::{Backward, Context, Layer, Value, Weights, no_forward};
 
 /// Maximum over windows.
 pub(crate) struct MaxPool<E: Engine> {
@@ -53,10 +53,10 @@ impl<E: Engine> Layer<E> for MaxPool<E> {
         delta: Value<E>,
         _: Option<&Weights<E>>,
         input_needed: bool,
-    ) -> Result<(Option<Value<E>>, Option<Gradient<E>>), EngineError> {
+    ) -> Result<Backward<E>, EngineError> {
         let bits = self.bits.take().ok_or_else(|| no_forward("a max-pool layer"))?;
         if !input_needed {
-            return Ok((None, None));
+            return Ok(Backward::nothing());
         }
         let delta = delta.finish(cx, cx.plan.ring)?;
         let delta = cx.engine.linear(&delta, &Linear::GatherCols(self.windows.repeat()))?;
@@ -65,6 +65,6 @@ impl<E: Engine> Layer<E> for MaxPool<E> {
         let routed = cx.engine.polynomial(&[Var::Masked(&delta), Var::Bit(&bits)], &product(), frac)?;
         let scatter = Linear::ScatterCols { index: self.index.clone(), cols: self.windows.inputs() };
         let offset = cx.engine.linear_offset(&routed, &scatter)?;
-        Ok((Some(Value::Pending { offset, frac: cx.plan.gradient }), None))
+        Ok(Backward::input(Value::Pending { offset, frac: cx.plan.gradient }))
     }
 }

@@ -45,8 +45,36 @@ pub(crate) struct Weights<E: Engine> {
 pub(crate) struct Gradient<E: Engine> {
     /// Like the weight, S fractional bits.
     pub(crate) weight: E::Offset,
-    /// Like the bias, f_δ + h fractional bits.
+    /// Like the bias, S fractional bits.
     pub(crate) bias: E::Offset,
+}
+
+/// What the gradient of one layer's weights is a product of; a record is a row of both.
+pub(crate) struct Factors<E: Engine> {
+    /// Input of the layer, f_x fractional bits.
+    pub(crate) input: E::Masked,
+    /// Gradient of its output, f_δ fractional bits.
+    pub(crate) delta: E::Masked,
+}
+
+/// What a backward pass gives.
+pub(crate) struct Backward<E: Engine> {
+    /// Gradient of the input, if it was asked for.
+    pub(crate) input: Option<Value<E>>,
+    /// Factors of the gradient of the weights, if the layer has some.
+    pub(crate) factors: Option<Factors<E>>,
+}
+
+impl<E: Engine> Backward<E> {
+    /// Of a layer without weights.
+    fn input(value: Value<E>) -> Backward<E> {
+        Backward { input: Some(value), factors: None }
+    }
+
+    /// Of a layer without weights whose input has none below it.
+    fn nothing() -> Backward<E> {
+        Backward { input: None, factors: None }
+    }
 }
 
 /// One layer.
@@ -59,14 +87,20 @@ pub(crate) trait Layer<E: Engine> {
         weights: Option<&Weights<E>>,
     ) -> Result<Value<E>, EngineError>;
 
-    /// From the gradient of the output, that of the input (if `input_needed`) and of the weights (if there are some).
+    /// From the gradient of the output, that of the input (if `input_needed`) and the factors of that of the weights (if there
+    /// are some).
     fn backward(
         &mut self,
         cx: &mut Context<'_, E>,
         delta: Value<E>,
         weights: Option<&Weights<E>>,
         input_needed: bool,
-    ) -> Result<(Option<Value<E>>, Option<Gradient<E>>), EngineError>;
+    ) -> Result<Backward<E>, EngineError>;
+
+    /// The gradient of the weights, summed over the rows of its factors. No message.
+    fn gradient(&self, _cx: &mut Context<'_, E>, _factors: &Factors<E>) -> Result<Gradient<E>, EngineError> {
+        Err(EngineError::parameter("a layer", "it has no weights, and so no gradient of them"))
+    }
 }
 
 /// The layers of a model.
@@ -105,24 +139,34 @@ impl<E: Engine + 'static> Network<E> {
         Ok(value)
     }
 
-    /// Gradients of all weights, in order, from the gradient of the output of the last forward pass.
+    /// Factors of the gradients of all weights, in order, from the gradient of the output of the last forward pass.
     pub(crate) fn backward(
         &mut self,
         cx: &mut Context<'_, E>,
         delta: E::Masked,
         weights: &[Weights<E>],
-    ) -> Result<Vec<Gradient<E>>, EngineError> {
+    ) -> Result<Vec<Factors<E>>, EngineError> {
         let first = self.slots.iter().position(Option::is_some).unwrap_or(0);
         let mut delta = Some(Value::Masked(delta));
-        let mut gradients = Vec::with_capacity(weights.len());
+        let mut factors = Vec::with_capacity(weights.len());
         for (index, (layer, slot)) in self.layers.iter_mut().zip(&self.slots).enumerate().skip(first).rev() {
             let Some(value) = delta.take() else { break };
-            let (input, gradient) = layer.backward(cx, value, slot.map(|s| &weights[s]), index > first)?;
-            delta = input;
-            gradients.extend(gradient);
+            let back = layer.backward(cx, value, slot.map(|s| &weights[s]), index > first)?;
+            delta = back.input;
+            factors.extend(back.factors);
         }
-        gradients.reverse();
-        Ok(gradients)
+        factors.reverse();
+        Ok(factors)
+    }
+
+    /// Gradients of all weights, in order, from their factors. No message.
+    pub(crate) fn gradients(
+        &self,
+        cx: &mut Context<'_, E>,
+        factors: &[Factors<E>],
+    ) -> Result<Vec<Gradient<E>>, EngineError> {
+        let layers = self.layers.iter().zip(&self.slots).filter(|(_, slot)| slot.is_some());
+        layers.zip(factors).map(|((layer, _), factors)| layer.gradient(cx, factors)).collect()
     }
 }
 

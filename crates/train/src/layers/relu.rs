@@ -4,7 +4,7 @@
 use tercet_engine::{Engine, EngineError, Gate, Relu, Shared, Sign, Term, Truncate, Var};
 
 use super::value::only;
-use super::{Context, Gradient, Layer, Value, Weights, no_forward};
+use super::{Backward, Context, Layer, Value, Weights, no_forward};
 
 /// max(0, x).
 pub(crate) struct ReluLayer<E: Engine> {
@@ -47,10 +47,10 @@ impl<E: Engine> Layer<E> for ReluLayer<E> {
         delta: Value<E>,
         _: Option<&Weights<E>>,
         input_needed: bool,
-    ) -> Result<(Option<Value<E>>, Option<Gradient<E>>), EngineError> {
+    ) -> Result<Backward<E>, EngineError> {
         let bit = self.bit.take().ok_or_else(|| no_forward("a ReLU"))?;
         if !input_needed {
-            return Ok((None, None));
+            return Ok(Backward::nothing());
         }
         let gated = match delta {
             Value::Pending { offset, frac } if offset.meta().frac > frac => {
@@ -63,7 +63,7 @@ impl<E: Engine> Layer<E> for ReluLayer<E> {
                 gate_finished(cx.engine, &delta, &bit)?
             }
         };
-        Ok((Some(Value::Masked(gated)), None))
+        Ok(Backward::input(Value::Masked(gated)))
     }
 }
 

@@ -3,7 +3,7 @@
 use tercet_engine::{Engine, EngineError, Term, Var, functions};
 use tercet_share::Ring;
 
-use super::{Context, Gradient, Layer, Value, Weights, no_forward};
+use super::{Backward, Context, Layer, Value, Weights, no_forward};
 
 /// The sigmoid.
 pub(crate) struct SigmoidLayer<E: Engine> {
@@ -36,18 +36,16 @@ impl<E: Engine> Layer<E> for SigmoidLayer<E> {
         delta: Value<E>,
         _: Option<&Weights<E>>,
         input_needed: bool,
-    ) -> Result<(Option<Value<E>>, Option<Gradient<E>>), EngineError> {
+    ) -> Result<Backward<E>, EngineError> {
         let s = self.output.take().ok_or_else(|| no_forward("a sigmoid"))?;
         if !input_needed {
-            return Ok((None, None));
+            return Ok(Backward::nothing());
         }
         let delta = delta.finish(cx, cx.plan.ring)?;
-        let terms = [
-            Term { coefficient: 1.0, powers: vec![1, 1] },
-            Term { coefficient: -1.0, powers: vec![1, 2] },
-        ];
+        let terms =
+            [Term { coefficient: 1.0, powers: vec![1, 1] }, Term { coefficient: -1.0, powers: vec![1, 2] }];
         let frac = cx.plan.gradient + 2 * cx.plan.activation;
         let offset = cx.engine.polynomial(&[Var::Masked(&delta), Var::Masked(&s)], &terms, frac)?;
-        Ok((Some(Value::Pending { offset, frac: cx.plan.gradient }), None))
+        Ok(Backward::input(Value::Pending { offset, frac: cx.plan.gradient }))
     }
 }

@@ -25,7 +25,10 @@ pub(crate) fn gradient<E: Engine>(
 }
 
 /// Outputs of an evaluation: f_x fractional bits in the full ring, in which the functions of the losses work.
-pub(crate) fn outputs<E: Engine>(cx: &mut Context<'_, E>, outputs: Value<E>) -> Result<E::Masked, EngineError> {
+pub(crate) fn outputs<E: Engine>(
+    cx: &mut Context<'_, E>,
+    outputs: Value<E>,
+) -> Result<E::Masked, EngineError> {
     wide(cx, outputs)
 }
 
@@ -100,7 +103,10 @@ fn less_targets<E: Engine>(
 ) -> Result<E::Masked, EngineError> {
     let labels = cx.engine.lift(targets)?;
     let Some(shift) = p.meta().frac.checked_sub(cx.plan.gradient) else {
-        return Err(EngineError::parameter("a loss", "its probabilities have fewer fractional bits than gradients"));
+        return Err(EngineError::parameter(
+            "a loss",
+            "its probabilities have fewer fractional bits than gradients",
+        ));
     };
     cx.engine.accumulate(&mut p, &labels, -1, shift)?;
     functions::finish(cx.engine, &p, cx.plan.gradient, cx.plan.ring)

@@ -25,7 +25,6 @@ pub(super) fn total<E: Engine>(
     targets: &E::Masked,
 ) -> Result<E::Offset, EngineError> {
     let (classes, whole_bits, frac) = (outputs.meta().cols, cx.plan.range_bits + 1, cx.plan.activation);
-    let (_, loss) =
-        functions::softmax_cross_entropy(cx.engine, outputs, targets, classes, whole_bits, frac)?;
+    let (_, loss) = functions::softmax_cross_entropy(cx.engine, outputs, targets, classes, whole_bits, frac)?;
     sum_finished(cx.engine, &loss)
 }

@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 use tercet_share::kernel::ConvGeometry;
 
+use super::Real;
 use super::gemm::{matrix, matrix_mut};
 use super::stage::{Parameters, Pass, Stage};
-use super::Real;
 use ndarray::linalg::general_mat_mul;
 
 /// Convolution.
@@ -22,9 +22,8 @@ impl<F: Real> Conv2d<F> {
     pub(super) fn new(geometry: ConvGeometry, parameters: Parameters<F>, batch: usize) -> Conv2d<F> {
         let image = geometry.patch_len() * geometry.output_positions();
         let slices = rayon::current_num_threads().max(1);
-        let scratch = (0..slices)
-            .map(|_| (vec![F::zero(); parameters.weight.len()], vec![F::zero(); image]))
-            .collect();
+        let scratch =
+            (0..slices).map(|_| (vec![F::zero(); parameters.weight.len()], vec![F::zero(); image])).collect();
         Conv2d { geometry, parameters, patches: vec![F::zero(); batch * image], scratch }
     }
 }
@@ -37,11 +36,13 @@ fn each_entry(g: &ConvGeometry, mut f: impl FnMut(usize, usize, usize)) {
             for kx in 0..g.kernel_w {
                 let row = (c * g.kernel_h + ky) * g.kernel_w + kx;
                 for oy in 0..out_h {
-                    let Some(y) = (oy * g.stride + ky).checked_sub(g.padding).filter(|y| *y < g.height) else {
+                    let Some(y) = (oy * g.stride + ky).checked_sub(g.padding).filter(|y| *y < g.height)
+                    else {
                         continue;
                     };
                     for ox in 0..out_w {
-                        if let Some(x) = (ox * g.stride + kx).checked_sub(g.padding).filter(|x| *x < g.width) {
+                        if let Some(x) = (ox * g.stride + kx).checked_sub(g.padding).filter(|x| *x < g.width)
+                        {
                             f(row, oy * out_w + ox, (c * g.height + y) * g.width + x);
                         }
                     }
@@ -82,7 +83,8 @@ impl<F: Real> Stage<F> for Conv2d<F> {
         let mut none: Vec<F> = Vec::new();
         let wanted = dx.is_some();
         let dx = dx.map_or(&mut none[..], |d| &mut d[..rows * input]);
-        let mut images: Vec<&mut [F]> = if wanted { dx.chunks_mut(slice * input).collect() } else { Vec::new() };
+        let mut images: Vec<&mut [F]> =
+            if wanted { dx.chunks_mut(slice * input).collect() } else { Vec::new() };
         images.resize_with(self.scratch.len(), Default::default);
         self.scratch
             .par_iter_mut()

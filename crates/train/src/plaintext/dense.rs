@@ -1,6 +1,6 @@
+use super::Real;
 use super::gemm::{gemm, matrix, matrix_mut};
 use super::stage::{Parameters, Pass, Stage};
-use super::Real;
 
 /// Fully connected.
 pub(super) struct Dense<F> {

@@ -39,5 +39,6 @@ pub(super) fn matrix<F>(data: &[F], rows: usize, cols: usize) -> ArrayView2<'_, 
 
 /// `data` as a matrix of `rows × cols` to write to.
 pub(super) fn matrix_mut<F>(data: &mut [F], rows: usize, cols: usize) -> ArrayViewMut2<'_, F> {
-    ArrayViewMut2::from_shape((rows, cols), &mut data[..rows * cols]).expect("the slice was cut to rows * cols")
+    ArrayViewMut2::from_shape((rows, cols), &mut data[..rows * cols])
+        .expect("the slice was cut to rows * cols")
 }

@@ -43,7 +43,9 @@ pub(super) fn total<F: Real>(loss: Loss, outputs: &[F], targets: &[F], cols: usi
                 let sum: f64 = z.iter().map(|z| (z.double() - most).exp()).sum();
                 pairs.map(|(z, t)| t * (most + sum.ln() - z)).sum()
             }
-            Loss::BinaryCrossEntropy => pairs.map(|(z, t)| z.max(0.0) + (-z.abs()).exp().ln_1p() - t * z).sum(),
+            Loss::BinaryCrossEntropy => {
+                pairs.map(|(z, t)| z.max(0.0) + (-z.abs()).exp().ln_1p() - t * z).sum()
+            }
             Loss::MeanSquaredError => pairs.map(|(z, t)| 0.5 * (z - t) * (z - t)).sum(),
         }
     };

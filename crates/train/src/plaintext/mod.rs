@@ -23,10 +23,11 @@ use crate::outcome::{Metric, Outcome, Progress, TrainedModel};
 use crate::rows::{DataSets, Rows, join};
 use crate::scales::NumericPlan;
 use crate::spec::{Loss, ModelSpec};
-use crate::{TrainError, init, shuffle, standardise};
+use crate::{TrainError, fold, init, shuffle, standardise};
 
 pub use network::{Descent, Network};
 pub use real::Real;
+pub use stage::Pass;
 
 /// Rows that are evaluated at a time.
 const EVALUATION_ROWS: usize = 512;
@@ -44,13 +45,11 @@ pub fn train(
     let plan = NumericPlan::new(&job.model, &job.training, &job.fixed_point)?;
     let architecture = Architecture::new(&job.model)?;
     let mut train = table(&architecture, &data.train, "the training rows")?;
-    let mut test = if data.test.is_empty() {
-        None
-    } else {
-        Some(table(&architecture, &data.test, "the test rows")?)
-    };
-    if job.standardise {
-        let by = standardise::Standards::of(&train.features);
+    let mut test =
+        if data.test.is_empty() { None } else { Some(table(&architecture, &data.test, "the test rows")?) };
+    fold::check(job, &architecture)?;
+    let standards = job.standardise.then(|| standardise::Standards::of(&train.features));
+    if let Some(by) = &standards {
         by.apply(&mut train.features);
         if let Some(test) = &mut test {
             by.apply(&mut test.features);
@@ -117,6 +116,9 @@ pub fn train(
     for layer in &mut model.layers {
         let keep = architecture.keep_before(layer.index) as f32;
         layer.weight.mapv_inplace(|w| w * keep);
+    }
+    if let Some(by) = &standards {
+        fold::fold_plaintext(&mut model, by);
     }
     Ok(Outcome { steps, epochs: steps.div_ceil(per_epoch) as u32, seconds, metrics, model: Some(model) })
 }

@@ -43,7 +43,7 @@ impl<F: Real> Network<F> {
         let widths: Vec<usize> = std::iter::once(architecture.inputs())
             .chain(architecture.layers().iter().map(|l| l.output.len()))
             .collect();
-        let first = architecture.layers().iter().position(|l| l.weight().is_some()).unwrap_or(0);
+        let first = architecture.first_weights();
         let stages = architecture.layers().iter().enumerate().map(|(i, l)| stage(i, l, weights, batch));
         Network {
             stages: stages.collect(),
@@ -66,7 +66,7 @@ impl<F: Real> Network<F> {
     }
 
     /// Runs the rows `index` of `features` forward; the outputs stay in the network.
-    pub(super) fn forward(&mut self, features: &Array2<F>, index: &[usize], pass: Pass) {
+    pub fn forward(&mut self, features: &Array2<F>, index: &[usize], pass: Pass) {
         let (rows, width) = (index.len(), self.widths[0]);
         for (to, &from) in self.values[0].chunks_exact_mut(width).zip(index) {
             match features.row(from).as_slice() {
@@ -82,13 +82,13 @@ impl<F: Real> Network<F> {
     }
 
     /// Outputs of the first `rows` rows of the last forward pass.
-    pub(super) fn outputs(&self, rows: usize) -> &[F] {
+    pub fn outputs(&self, rows: usize) -> &[F] {
         let last = self.widths.len() - 1;
         &self.values[last][..rows * self.widths[last]]
     }
 
     /// Gradients of the summed loss of the last forward pass; they stay in the layers.
-    pub(super) fn backward(&mut self, targets: &[F], rows: usize, pass: Pass) {
+    pub fn backward(&mut self, targets: &[F], rows: usize, pass: Pass) {
         let last = self.widths.len() - 1;
         let width = self.widths[last];
         let outputs = &self.values[last][..rows * width];
@@ -103,7 +103,7 @@ impl<F: Real> Network<F> {
     }
 
     /// One step of descent along the gradients of the last backward pass.
-    pub(super) fn descend(&mut self, by: Descent) {
+    pub fn descend(&mut self, by: Descent) {
         let (rate, momentum) = (F::of(by.rate), F::of(by.momentum));
         let keep = F::of(1.0 - by.decay);
         for p in self.stages.iter_mut().filter_map(|s| s.parameters()) {
@@ -161,7 +161,12 @@ impl<F: Real> Network<F> {
     }
 }
 
-fn stage<F: Real>(index: usize, layer: &LayerShape, weights: &TrainedModel, batch: usize) -> Box<dyn Stage<F>> {
+fn stage<F: Real>(
+    index: usize,
+    layer: &LayerShape,
+    weights: &TrainedModel,
+    batch: usize,
+) -> Box<dyn Stage<F>> {
     let parameters = || {
         let (inputs, units) = layer.weight().unwrap_or_default();
         let mut p = Parameters::new(index, inputs, units);

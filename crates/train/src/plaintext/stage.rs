@@ -36,7 +36,7 @@ impl<F: Real> Parameters<F> {
 }
 
 /// Seed and step of a training pass; `None` in an evaluation.
-pub(super) type Pass = Option<(u64, u64)>;
+pub type Pass = Option<(u64, u64)>;
 
 /// One layer.
 pub(super) trait Stage<F: Real>: Send {

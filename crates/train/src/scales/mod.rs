@@ -92,6 +92,16 @@ impl NumericPlan {
         training: &TrainingSpec,
         fixed: &FixedPointSpec,
     ) -> Result<NumericPlan, SpecError> {
+        NumericPlan::with_ring(model, training, fixed, 0)
+    }
+
+    /// The same, with at least `ring_bits` bits in the ring R.
+    pub(crate) fn with_ring(
+        model: &ModelSpec,
+        training: &TrainingSpec,
+        fixed: &FixedPointSpec,
+        ring_bits: u32,
+    ) -> Result<NumericPlan, SpecError> {
         training.validate()?;
         fixed.validate()?;
         let architecture = Architecture::new(model)?;
@@ -129,6 +139,7 @@ impl NumericPlan {
             .max(master + fixed.weight_bits + 2)
             .max(fixed.range_bits + f_x + 3)
             .max(velocity)
+            .max(ring_bits)
             .max(layer_bits(&architecture, fixed, gradient_bits));
         let wide = least.max(product_bits + drop);
         let shrunk = wide <= 64 && !decays;

@@ -83,14 +83,14 @@ fn momentum_is_rounded_within_a_share_of_its_distance_to_one() {
 fn scales_that_do_not_fit_are_refused_with_layer_and_numbers() {
     let wide = FixedPointSpec { frac: 24, range_bits: 20, ..FixedPointSpec::default() };
     let cases = [
-        (model(), training(128, 0.125), wide, "the products of layer 0 (dense) need 70 bits but the ring has 64"),
-        (model(), training(128, 1e-9), FixedPointSpec::default(), "a learning rate of 1e-9"),
         (
             model(),
-            TrainingSpec { momentum: 0.99999, ..training(128, 0.125) },
-            narrow(),
-            "momentum",
+            training(128, 0.125),
+            wide,
+            "the products of layer 0 (dense) need 70 bits but the ring has 64",
         ),
+        (model(), training(128, 1e-9), FixedPointSpec::default(), "a learning rate of 1e-9"),
+        (model(), TrainingSpec { momentum: 0.99999, ..training(128, 0.125) }, narrow(), "momentum"),
         (
             model(),
             training(1, 1.0),

@@ -70,7 +70,9 @@ impl TrainingSpec {
     pub fn nominal_rate(&self, epoch: u32) -> f64 {
         match self.schedule {
             Schedule::Constant {} => self.learning_rate,
-            Schedule::Step { every, factor } => self.learning_rate * factor.powi((epoch / every.max(1)) as i32),
+            Schedule::Step { every, factor } => {
+                self.learning_rate * factor.powi((epoch / every.max(1)) as i32)
+            }
         }
     }
 

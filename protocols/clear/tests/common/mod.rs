@@ -12,11 +12,31 @@ use tercet_share::{Bilinear, Linear, Ring, Tensor, fixed};
 pub struct Counting {
     pub inner: ClearEngine,
     pub rounds: u32,
+    /// State of a generator that makes truncations as inexact as on shares; `None` rounds to nearest.
+    pub noise: Option<u64>,
 }
 
 impl Counting {
     pub fn new() -> Counting {
-        Counting { inner: ClearEngine::new(Policy::default()).strict(), rounds: 0 }
+        Counting { inner: ClearEngine::new(Policy::default()).strict(), rounds: 0, noise: None }
+    }
+
+    /// The same engine, but every truncation is off by −1, 0 or 1 unit with probability 1/3 each: more than on shares.
+    pub fn noisy(seed: u64) -> Counting {
+        Counting { noise: Some(seed), ..Counting::new() }
+    }
+
+    fn disturbed(&mut self, x: &ClearMasked) -> Result<ClearMasked, EngineError> {
+        let Some(state) = self.noise.as_mut() else { return Ok(x.clone()) };
+        let meta = x.meta();
+        let units = (0..meta.len())
+            .map(|_| {
+                *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                ((*state >> 33) % 3).wrapping_sub(1)
+            })
+            .collect();
+        let noise = self.inner.public(&Tensor::from_vec(meta.rows, meta.cols, units), meta)?;
+        self.inner.add(x, &noise, false)
     }
 
     /// A matrix of real numbers as a masked value in the full ring.
@@ -83,6 +103,9 @@ impl Engine for Counting {
     ) -> Result<(), EngineError> {
         self.inner.accumulate(x, y, factor, shift)
     }
+    fn noise(&mut self, x: &mut ClearOffset, draw: &mut dyn FnMut(&mut [u64])) -> Result<(), EngineError> {
+        self.inner.noise(x, draw)
+    }
     fn polynomial(
         &mut self,
         vars: &[Var<'_, ClearMasked, ClearBit>],
@@ -100,7 +123,8 @@ impl Engine for Counting {
     }
     fn truncate(&mut self, batch: &[Truncate<'_, ClearOffset>]) -> Result<Vec<ClearMasked>, EngineError> {
         self.rounds += batch.iter().map(truncation_rounds).max().unwrap_or(0);
-        self.inner.truncate(batch)
+        let exact = self.inner.truncate(batch)?;
+        exact.iter().map(|x| self.disturbed(x)).collect()
     }
     fn truncate_offset(&mut self, batch: &[(&ClearOffset, u32)]) -> Result<Vec<ClearOffset>, EngineError> {
         self.rounds += 1;

@@ -3,7 +3,7 @@
 use tercet_share::fixed::MAX_FRAC;
 
 use super::{
-    constant, drop_to,
+    comparison_width, constant, drop_to,
     fit::fit,
     pieces::{encodable, join},
 };
@@ -58,12 +58,15 @@ impl Curve<'_> {
     /// Coefficients for a variable with `frac_x` fractional bits in a ring of `ring` bits; `None` if the grid is too coarse for the
     /// tolerance.
     pub(super) fn fit(&self, frac_x: u32, ring: u32) -> Option<Fitted> {
-        let most = ring.checked_sub(3 + self.size)?.min(MAX_FRAC);
-        // Coefficients may be larger than the function; they must fit too.
-        (most.saturating_sub(8)..=most).rev().find_map(|frac| {
+        let most = ring.checked_sub(self.size.saturating_add(3))?.min(MAX_FRAC);
+        for frac in (most.saturating_sub(8)..=most).rev() {
             let pieces = self.pieces(frac_x, frac)?;
-            encodable(&pieces, frac_x, frac).then_some(Fitted { frac, pieces })
-        })
+            // Coefficients may be larger than the function; they must fit too.
+            if encodable(&pieces, frac_x, frac) {
+                return Some(Fitted { frac, pieces });
+            }
+        }
+        None
     }
 
     fn pieces(&self, frac_x: u32, frac: u32) -> Option<Vec<Vec<f64>>> {
@@ -96,16 +99,21 @@ impl Curve<'_> {
             .ok_or_else(|| self.too_narrow(ring))
     }
 
+    /// True if the curve is defined for x ≤ 0 only, or for x ≥ 0 only.
+    fn domain_has_one_sign(&self) -> bool {
+        matches!(self.above, Tail::Until(end) if end <= 0.0)
+            || matches!(self.below, Tail::Until(end) if end >= 0.0)
+    }
+
     fn too_narrow(&self, ring: u32) -> EngineError {
-        let why = format!(
-            "a ring of {ring} bits is too narrow for its accuracy; use a wider ring or a smaller domain"
-        );
+        let otherwise = self.otherwise;
+        let why = format!("a ring of {ring} bits is too narrow for its accuracy on this domain; {otherwise}");
         EngineError::parameter(self.name, why)
     }
 }
 
 /// Evaluates curves at x, all in the same rounds: at most one truncation of x, one batch of comparisons, one polynomial per
-/// curve. Needs |x| + |thresholds| < 2^whole_bits.
+/// curve. Needs |x| and |thresholds| < 2^whole_bits.
 ///
 /// Results are half-finished; the ring is x's, less the bits that were dropped from x.
 pub(super) fn evaluate<E: Engine>(
@@ -116,7 +124,9 @@ pub(super) fn evaluate<E: Engine>(
 ) -> Result<Vec<E::Offset>, EngineError> {
     let (frac, fitted) = plan(&x.meta(), curves)?;
     let x = drop_to(engine, x, frac)?;
-    let width = frac + whole_bits + 1;
+    // x and a threshold of the other sign differ by more than either.
+    let one_sided = curves.iter().all(|c| c.domain_has_one_sign());
+    let width = comparison_width(frac, if one_sided { whole_bits } else { whole_bits + 1 });
     let mut shifted = Vec::new();
     for cut in curves.iter().flat_map(|c| &c.cuts) {
         let cut = constant(engine, *cut, x.meta())?;

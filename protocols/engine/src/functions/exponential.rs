@@ -10,7 +10,7 @@ use crate::{Engine, EngineError};
 /// Below the first threshold e^x < 2^−14 counts as zero. The others are about as far apart as [`tolerance`] allows.
 const CUTS: [f64; 5] = [-9.75, -6.6875, -4.375, -2.6875, -1.3125];
 
-/// Distance of the thresholds above zero, where only the relative error counts.
+/// Distance of the thresholds of [`exp`], whose large results leave its cubics a coarser grid.
 const STEP: f64 = 1.25;
 
 /// Upper end of the domain of [`exp`].
@@ -46,18 +46,13 @@ pub fn exp_nonpositive<E: Engine>(
     single(evaluate(engine, x, &[&nonpositive_curve(0)], whole_bits)?)
 }
 
-/// e^x for −2^`whole_bits` < x ≤ 10, zero below −9.75. Error at most 2^−10 · e^x + 2^−14,
-/// and what the rounding of x makes of it: 2^−12 · e^x.
+/// e^x for −2^`whole_bits` < x ≤ 10, zero below −9.75. Error at most 2^−9 · e^x + 2^−14,
+/// of which half comes from the rounding of x.
 ///
-/// Results go up to e^10 < 2^15, which leaves fewer fractional bits: x is truncated to about 12 of them first, in
-/// one round. Then the rounds of one comparison, of 13 thresholds per element.
+/// Results go up to e^10 < 2^15, which leaves fewer fractional bits: x is truncated to 10 to 12 of them first, in
+/// one round. Then the rounds of one comparison, of 16 thresholds per element.
 pub fn exp<E: Engine>(engine: &mut E, x: &E::Masked, whole_bits: u32) -> Result<E::Offset, EngineError> {
-    let mut cuts = CUTS.to_vec();
-    let mut next = 0.0;
-    while next < MOST {
-        cuts.push(next);
-        next += STEP;
-    }
+    let cuts = (0..).map(|j| CUTS[0] + STEP * f64::from(j)).take_while(|cut| *cut < MOST).collect();
     let curve = Curve {
         name: "the exponential",
         f: &libm::exp,
@@ -66,7 +61,7 @@ pub fn exp<E: Engine>(engine: &mut E, x: &E::Masked, whole_bits: u32) -> Result<
         below: Tail::Line(0.0, 0.0),
         above: Tail::Until(MOST),
         size: 15,
-        least_frac: 11,
+        least_frac: 10,
         otherwise: WIDER,
     };
     single(evaluate(engine, x, &[&curve], whole_bits)?)

@@ -1,12 +1,12 @@
 //! The logistic function, its integral, and the loss of two classes.
 
-use tercet_share::{Bilinear, Ring};
+use tercet_share::Bilinear;
 
 use super::{
     curve::{Curve, Tail, WIDER, evaluate},
-    finish,
+    finish_difference,
     fit::pow2,
-    single,
+    missing, single,
 };
 use crate::{Engine, EngineError};
 
@@ -76,22 +76,9 @@ pub fn binary_cross_entropy<E: Engine>(
     let curves = [&sigmoid_curve(), &softplus_curve(whole_bits)];
     let mut results = evaluate(engine, z, &curves, whole_bits)?.into_iter();
     let (Some(probability), Some(softplus)) = (results.next(), results.next()) else {
-        return Err(EngineError::parameter("binary cross-entropy", "the engine returned no result"));
+        return Err(missing());
     };
-    let loss = minus_product(engine, &softplus, y, z, frac)?;
+    let chosen = engine.product(&Bilinear::Hadamard, y, z)?;
+    let loss = finish_difference(engine, &softplus, &chosen, frac)?;
     Ok((probability, loss))
-}
-
-/// `a − y ⊙ z` with `frac` fractional bits.
-fn minus_product<E: Engine>(
-    engine: &mut E,
-    a: &E::Offset,
-    y: &E::Masked,
-    z: &E::Masked,
-    frac: u32,
-) -> Result<E::Masked, EngineError> {
-    let product = engine.product(&Bilinear::Hadamard, y, z)?;
-    let a = finish(engine, a, frac, Ring::FULL)?;
-    let product = finish(engine, &product, frac, Ring::FULL)?;
-    engine.add(&a, &product, true)
 }

@@ -134,7 +134,8 @@ fn plan(
     let most = ring.bits().saturating_sub(3 + size).min(MAX_FRAC);
     for frac_v in (8..=14).rev() {
         for frac in (most.saturating_sub(6)..=most).rev() {
-            if let Some(pieces) = pieces(curve, frac_v, frac, low, high) {
+            let Some(pieces) = pieces(curve, frac_v, frac, low, high) else { break };
+            if encodable(&pieces, frac_v, frac) {
                 return Ok((frac_v, frac, pieces));
             }
         }
@@ -144,6 +145,7 @@ fn plan(
     Err(EngineError::parameter(curve.name, why))
 }
 
+/// One polynomial per power of two, or `None` if the grid is too coarse for the tolerance.
 fn pieces(curve: &Scaled<'_>, frac_v: u32, frac: u32, low: i32, high: i32) -> Option<Vec<Vec<f64>>> {
     let mut all = Vec::new();
     for j in low..high {
@@ -155,5 +157,5 @@ fn pieces(curve: &Scaled<'_>, frac_v: u32, frac: u32, low: i32, high: i32) -> Op
         }
         all.push(fitted.coefficients);
     }
-    encodable(&all, frac_v, frac).then_some(all)
+    Some(all)
 }

@@ -2,7 +2,7 @@
 
 use tercet_share::Linear;
 
-use super::{constant, single};
+use super::{comparison_width, constant, single};
 use crate::{Engine, EngineError, Shared, Sign, Term, Var};
 
 /// `bit ? x : y`, element-wise; x and y of equal scale. No round; exact.
@@ -28,14 +28,14 @@ pub fn max<E: Engine>(
     group: usize,
     whole_bits: u32,
 ) -> Result<E::Offset, EngineError> {
-    let bits = engine.argmax(x, group, x.meta().frac + whole_bits + 1)?;
+    let bits = engine.argmax(x, group, comparison_width(x.meta().frac, whole_bits))?;
     let marked = times_bit(engine, &bits, x, 1.0)?;
     engine.linear_offset(&marked, &Linear::SumGroups(group))
 }
 
 /// |x|, for |x| < 2^`whole_bits`. Exact. Rounds: those of one comparison.
 pub fn abs<E: Engine>(engine: &mut E, x: &E::Masked, whole_bits: u32) -> Result<E::Offset, EngineError> {
-    let width = x.meta().frac + whole_bits + 1;
+    let width = comparison_width(x.meta().frac, whole_bits);
     let (bits, _) = engine.nonnegative(&[Sign { value: x, width }], &[])?;
     let bit = single(bits)?;
     let mut twice = times_bit(engine, &bit, x, 2.0)?;

@@ -8,10 +8,11 @@ use super::{
     bounded::{log_curve, reciprocal_curve},
     curve::{Curve, evaluate},
     exponential::nonpositive_curve,
-    finish,
-    fit::{fit, pow2},
+    finish, finish_difference,
     logistic::{sigmoid_curve, softplus_curve},
-    narrow_finish,
+    missing, narrow_finish,
+    newton::Start,
+    normalised,
     select::{complement, max},
     single,
 };
@@ -24,6 +25,9 @@ const FRAC_EXP: u32 = 15;
 
 /// Fractional bits of the approximate reciprocal that the quotient refines.
 const FRAC_START: u32 = 14;
+
+/// With more classes the sum has too many orders of magnitude for cubics of itself.
+const MOST_IN_PIECES: usize = 128;
 
 /// Rows of logits relative to a reference, and what their exponentials add up to.
 struct Parts<E: Engine> {
@@ -43,7 +47,8 @@ struct Parts<E: Engine> {
 /// * 2 classes: the logistic function of the difference; 3 rounds.
 /// * 3 to 10 classes: maximum (5), difference to it (1), exponentials (3), truncation of them and of their sum S (2), a
 ///   polynomial r ≈ 1/S on 1 ≤ S ≤ group (2), and e · r · (2 − S · r) as one polynomial, a Newton step at no round; 13 rounds.
-/// * more: 1/S in pieces instead (5), and e · (1/S); 16 rounds.
+/// * up to 128: 1/S in pieces instead (5), and e · (1/S); 16 rounds.
+/// * more: 1/S by its magnitude (7); 18 rounds.
 pub fn softmax<E: Engine>(
     engine: &mut E,
     z: &E::Masked,
@@ -67,13 +72,12 @@ pub fn softmax_cross_entropy<E: Engine>(
 ) -> Result<(E::Offset, E::Masked), EngineError> {
     let parts = parts(engine, z, group, whole_bits, true)?;
     let Some(log_sum) = parts.log_sum else {
-        return Err(EngineError::parameter(WHAT, "the sum of exponentials is missing"));
+        return Err(missing());
     };
     let chosen = engine.product(&Bilinear::Hadamard, y, &parts.centred)?;
     let chosen = engine.linear_offset(&chosen, &Linear::SumGroups(group))?;
-    let log_sum = finish(engine, &log_sum, frac, Ring::FULL)?;
-    let chosen = finish(engine, &chosen, frac, Ring::FULL)?;
-    Ok((parts.probabilities, engine.add(&log_sum, &chosen, true)?))
+    let loss = finish_difference(engine, &log_sum, &chosen, frac)?;
+    Ok((parts.probabilities, loss))
 }
 
 fn parts<E: Engine>(
@@ -98,9 +102,10 @@ fn parts<E: Engine>(
     let centred = centre(engine, z, group, whole_bits, frac)?;
     let exponentials = single(evaluate(engine, &centred, &[&curve], whole_bits)?)?;
     let sum = engine.linear_offset(&exponentials, &Linear::SumGroups(group))?;
-    let (probabilities, log_sum) = match Start::new(group) {
+    let (probabilities, log_sum) = match Start::new(group as f64) {
         Some(start) => refined(engine, &exponentials, &sum, group, &start, with_loss)?,
-        None => in_pieces(engine, &exponentials, &sum, group, with_loss)?,
+        None if group <= MOST_IN_PIECES => in_pieces(engine, &exponentials, &sum, group, with_loss)?,
+        None => by_magnitude(engine, &exponentials, &sum, group, with_loss)?,
     };
     Ok(Parts { probabilities, centred, log_sum })
 }
@@ -122,7 +127,7 @@ fn pairs<E: Engine>(
     let curves: &[&Curve<'_>] = if with_loss { &[&sigmoid, &softplus] } else { &[&sigmoid] };
     let mut values = evaluate(engine, &difference, curves, whole_bits)?.into_iter();
     let Some(p) = values.next() else {
-        return Err(EngineError::parameter(WHAT, "the engine returned no result"));
+        return Err(missing());
     };
     let rest = complement(engine, &p)?;
     let mut probabilities =
@@ -153,69 +158,6 @@ fn repeated(cols: usize, group: usize) -> Arc<[usize]> {
     (0..cols).map(|j| j / group).collect()
 }
 
-/// A polynomial that approximates 1/S on 1 ≤ S ≤ `group` well enough for one Newton step.
-struct Start {
-    /// Fractional bits of S as its variable.
-    frac_sum: u32,
-    /// Coefficients, constant first.
-    coefficients: Vec<f64>,
-    /// Fractional bits of the polynomial.
-    frac: u32,
-    /// Bound of |1 − S·r|, rounding of S included.
-    error: f64,
-}
-
-impl Start {
-    /// Fractional bits of the polynomial: |r| ≤ 1 + error must stay below the truncation's range.
-    const FRAC: u32 = 60;
-
-    /// The best of degrees 2 to 7; `None` if the Newton step would leave more than 2^−10.
-    fn new(group: usize) -> Option<Start> {
-        let most = group as f64;
-        (2..=7usize)
-            .flat_map(|degree| (5..=12u32).map(move |frac_sum| (degree, frac_sum)))
-            .filter_map(|(degree, frac_sum)| Start::fitted(most, degree, frac_sum))
-            .min_by(|a, b| a.error.total_cmp(&b.error))
-            .filter(|s| s.error < 1.0 / 32.0)
-    }
-
-    /// The minimax polynomial is (1 − T(t(S)) / T(t(0))) / S, with T of Chebyshev and t mapping [1, most] to [1, −1].
-    fn fitted(most: f64, degree: usize, frac_sum: u32) -> Option<Start> {
-        if degree as u32 * frac_sum > Start::FRAC {
-            return None;
-        }
-        let chebyshev = |t: f64| {
-            let (mut before, mut now) = (1.0, t);
-            for _ in 0..degree {
-                (before, now) = (now, 2.0 * t * now - before);
-            }
-            now
-        };
-        let t = |s: f64| (most + 1.0 - 2.0 * s) / (most - 1.0);
-        let at_zero = chebyshev(t(0.0));
-        let minimax = |s: f64| (1.0 - chebyshev(t(s)) / at_zero) / s;
-        let fitted = fit(&minimax, &|s| s, (1.0, most), degree, frac_sum, Start::FRAC);
-        // The fit's own error comes from the grid; a truncation is off by one unit or a little more.
-        let error = 1.0 / at_zero + fitted.worst + pow2(-(frac_sum as i32));
-        let small =
-            |(i, c): (usize, &f64)| c.abs() * pow2((Start::FRAC - i as u32 * frac_sum) as i32) < pow2(62);
-        let encodable = fitted.coefficients.iter().enumerate().all(small);
-        encodable.then_some(Start { frac_sum, coefficients: fitted.coefficients, frac: Start::FRAC, error })
-    }
-
-    /// r with [`FRAC_START`] fractional bits.
-    fn evaluate<E: Engine>(&self, engine: &mut E, sum: &E::Masked) -> Result<E::Masked, EngineError> {
-        let terms: Vec<Term> = self
-            .coefficients
-            .iter()
-            .enumerate()
-            .map(|(i, &coefficient)| Term { coefficient, powers: vec![i as u32] })
-            .collect();
-        let r = engine.polynomial(&[Var::Masked(sum)], &terms, self.frac)?;
-        finish(engine, &r, FRAC_START, Ring::FULL)
-    }
-}
-
 /// e · r · (2 − S·r), r from a polynomial of low degree.
 fn refined<E: Engine>(
     engine: &mut E,
@@ -228,16 +170,16 @@ fn refined<E: Engine>(
     let frac = exponentials.meta().frac;
     let log = log_curve(1.0, group as f64);
     let frac_log = log.best_frac(FRAC_EXP, Ring::FULL.bits(), false)?;
-    let to = |value, to: u32| Truncate { value, shift: frac - to, out: Ring::FULL };
+    let to = |value, to: u32| Truncate { value, shift: frac.saturating_sub(to), out: Ring::FULL };
     let mut batch = vec![to(exponentials, FRAC_EXP), to(sum, FRAC_EXP), to(sum, start.frac_sum)];
     if with_loss {
         batch.push(to(sum, frac_log));
     }
     let finished = engine.truncate(&batch)?;
     let [e, s, s_start, rest @ ..] = finished.as_slice() else {
-        return Err(EngineError::parameter(WHAT, "the engine returned too few results"));
+        return Err(missing());
     };
-    let r = start.evaluate(engine, s_start)?;
+    let r = start.evaluate(engine, s_start, FRAC_START)?;
     let columns = Linear::GatherCols(repeated(e.meta().cols, group));
     let r = engine.linear(&r, &columns)?;
     let s = engine.linear(s, &columns)?;
@@ -271,21 +213,52 @@ fn in_pieces<E: Engine>(
     for curve in curves {
         frac_sum = frac_sum.min(curve.best_frac(FRAC_EXP, Ring::FULL.bits(), false)?);
     }
-    let to = |value, to: u32| Truncate { value, shift: frac - to, out: Ring::FULL };
+    let to = |value, to: u32| Truncate { value, shift: frac.saturating_sub(to), out: Ring::FULL };
     let finished = engine.truncate(&[to(exponentials, FRAC_EXP), to(sum, frac_sum)])?;
     let [e, s] = finished.as_slice() else {
-        return Err(EngineError::parameter(WHAT, "the engine returned too few results"));
+        return Err(missing());
     };
     let mut values = evaluate(engine, s, curves, whole_bits_of(group))?.into_iter();
     let Some(r) = values.next() else {
-        return Err(EngineError::parameter(WHAT, "the engine returned no result"));
+        return Err(missing());
     };
-    let r = finish(engine, &r, FRAC_EXP, Ring::FULL)?;
-    let r = engine.linear(&r, &Linear::GatherCols(repeated(e.meta().cols, group)))?;
-    Ok((engine.product(&Bilinear::Hadamard, e, &r)?, values.next()))
+    Ok((quotient(engine, e, &r, group)?, values.next()))
 }
 
-/// Whole bits that a sum of `group` numbers up to 1, and thresholds below it, need.
+/// e · (1/S), the reciprocal after a normalisation of S.
+fn by_magnitude<E: Engine>(
+    engine: &mut E,
+    exponentials: &E::Offset,
+    sum: &E::Offset,
+    group: usize,
+    with_loss: bool,
+) -> Result<(E::Offset, Option<E::Offset>), EngineError> {
+    let shift = exponentials.meta().frac.saturating_sub(FRAC_EXP);
+    let batch = [exponentials, sum].map(|value| Truncate { value, shift, out: Ring::FULL });
+    let finished = engine.truncate(&batch)?;
+    let [e, s] = finished.as_slice() else {
+        return Err(missing());
+    };
+    let high = whole_bits_of(group) as i32;
+    let r = normalised::reciprocal(engine, s, 0, high)?;
+    let probabilities = quotient(engine, e, &r, group)?;
+    let log_sum = if with_loss { Some(normalised::log(engine, s, 0, high)?) } else { None };
+    Ok((probabilities, log_sum))
+}
+
+/// e · r, where r = 1/S gets as many more fractional bits as S may have whole bits.
+fn quotient<E: Engine>(
+    engine: &mut E,
+    e: &E::Masked,
+    r: &E::Offset,
+    group: usize,
+) -> Result<E::Offset, EngineError> {
+    let r = finish(engine, r, FRAC_EXP + whole_bits_of(group), Ring::FULL)?;
+    let r = engine.linear(&r, &Linear::GatherCols(repeated(e.meta().cols, group)))?;
+    engine.product(&Bilinear::Hadamard, e, &r)
+}
+
+/// Whole bits of a sum of `group` numbers up to 1.
 fn whole_bits_of(group: usize) -> u32 {
-    usize::BITS - group.leading_zeros() + 1
+    usize::BITS - group.leading_zeros()
 }

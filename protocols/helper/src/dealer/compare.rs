@@ -111,7 +111,7 @@ impl<T: Transport> Dealer<T> {
         for (join, n) in plan.and_rounds() {
             and_pads.push((self.pad_bit_vectors(join.factors, n)?, join));
         }
-        let lambda_b = self.pad_bits(plan.len())?;
+        let lambda_b = self.pad_bits(plan.bits())?;
         let differences = plan.differences(&elements(&x.lambda, x.meta.len()));
         let mut values = Vec::new();
         comparison.one_hot(0, &compare[0], &differences, &mut values);

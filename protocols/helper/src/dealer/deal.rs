@@ -42,6 +42,11 @@ impl<T: Transport> Dealer<T> {
         self.purpose = 0;
     }
 
+    /// Moves on to a purpose that all parties number alike.
+    pub(super) fn set_purpose(&mut self, purpose: u64) {
+        self.purpose = purpose;
+    }
+
     fn next_purpose(&mut self) -> u64 {
         self.purpose += 1;
         self.purpose - 1

@@ -18,6 +18,8 @@ use tercet_engine::{
 use tercet_net::{PartyId, Transport};
 use tercet_share::{Bilinear, Linear, PackedBits, PairPrg, Product, Ring, Tensor, kernel};
 
+use zeroize::Zeroizing;
+
 use crate::{
     linear::{self, Component},
     meter,
@@ -171,6 +173,14 @@ impl<T: Transport> Engine for Dealer<T> {
     fn accumulate(&mut self, x: &mut Offset, y: &Offset, factor: i64, shift: u32) -> Result<(), EngineError> {
         x.meta = checks::accumulate(&x.meta, &y.meta, shift)?;
         kernel::scale_add(x.off.data_mut(), (factor as u64) << shift, y.off.data());
+        Ok(())
+    }
+
+    fn noise(&mut self, x: &mut Offset, draw: &mut dyn FnMut(&mut [u64])) -> Result<(), EngineError> {
+        // The value is the evaluators' sum less off, so that −noise here is +noise there.
+        let mut noise = Zeroizing::new(vec![0; x.meta.len()]);
+        draw(&mut noise);
+        kernel::sub_assign(x.off.data_mut(), &noise);
         Ok(())
     }
 

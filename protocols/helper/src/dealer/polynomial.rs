@@ -2,12 +2,12 @@
 
 use tercet_engine::{EngineError, Term, Var};
 use tercet_net::Transport;
-use tercet_share::Tensor;
+use tercet_share::{Tensor, kernel};
 
 use super::{Bit, Dealer, Masked, Offset, deal::Value};
 use crate::{
     labels,
-    polynomial::{PolyPlan, Secret},
+    polynomial::{CHUNK, PolyPlan, Powers, Secret, product},
 };
 
 impl<T: Transport> Dealer<T> {
@@ -17,30 +17,40 @@ impl<T: Transport> Dealer<T> {
         terms: &[Term],
         frac: u32,
     ) -> Result<Offset, EngineError> {
-        let (meta, plan) = PolyPlan::of(vars, terms, frac)?;
+        let (meta, plan) = PolyPlan::of(vars, terms, frac, true)?;
         let label = labels::tensors("polynomial", [&meta]).with(&plan.parameters());
         self.begin();
         let n = meta.len();
         let powers: Vec<&[u32]> = plan.dealt().collect();
-        let mut products: Vec<Vec<u64>> = powers.iter().map(|_| Vec::with_capacity(n)).collect();
-        let mut off = Vec::with_capacity(n);
-        let mut masks = vec![0u64; vars.len()];
+        let mut products: Vec<Vec<u64>> = powers.iter().map(|_| vec![0; n]).collect();
+        let mut off = vec![0u64; n];
+        let mut scratch = vec![0u64; CHUNK];
         let held: Vec<_> = plan.pieces().filter(|p| p.secret == Secret::Held).collect();
-        for i in 0..n {
-            for (mask, v) in masks.iter_mut().zip(vars) {
-                *mask = match v {
-                    Var::Masked(x) => x.lambda.as_ref().map_or(0, |l| l.data()[i]),
-                    Var::Bit(b) => b.lb.bit(i),
-                };
-            }
-            for (product, p) in products.iter_mut().zip(&powers) {
-                product.push(PolyPlan::dealt_product(p, &masks));
+        let highest = plan.highest_l_powers();
+        for start in (0..n).step_by(CHUNK) {
+            let at = start..(start + CHUNK).min(n);
+            let masks: Vec<Powers> = vars
+                .iter()
+                .zip(&highest)
+                .map(|(v, &highest)| match v {
+                    Var::Masked(x) => {
+                        Powers::new(x.lambda.as_ref().map(|l| &l.data()[at.clone()]), at.len(), highest)
+                    }
+                    Var::Bit(b) => {
+                        let lb: Vec<u64> = at.clone().map(|i| b.lb.bit(i)).collect();
+                        Powers::new(Some(&lb), at.len(), highest)
+                    }
+                })
+                .collect();
+            for (out, p) in products.iter_mut().zip(&powers) {
+                product(1, p, &masks, &mut out[at.clone()]);
             }
             // The evaluators leave the held pieces out, so their summands fall short of the value by as much.
-            off.push(
-                held.iter()
-                    .fold(0u64, |s, p| s.wrapping_sub(p.constant().wrapping_mul(p.mask_product(&masks)))),
-            );
+            for piece in &held {
+                let scratch = &mut scratch[..at.len()];
+                product(piece.constant_factor(), piece.l_powers(), &masks, scratch);
+                kernel::sub_assign(&mut off[at.clone()], scratch);
+            }
         }
         let bits = meta.ring.bits();
         self.deal_if_any(label, products.into_iter().map(|v| Value::elements(v, bits)).collect())?;

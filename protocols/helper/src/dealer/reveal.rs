@@ -7,6 +7,7 @@ use tercet_share::kernel;
 
 use super::{Dealer, Masked, deal::Value};
 use crate::{
+    input::chunks,
     labels,
     output::{decode, unpack_one},
     plan::packed_bytes,
@@ -31,29 +32,32 @@ impl<T: Transport> Dealer<T> {
         let owners: Vec<u64> = inputs.iter().map(|i| i.owner as u64).collect();
         let label = labels::tensors("input", &metas).with(&owners);
         self.begin();
-        let mut values = Vec::new();
-        let mut results = Vec::with_capacity(inputs.len());
-        for input in &inputs {
-            let (n, bits) = (input.meta.len(), input.meta.ring.bits());
-            let owner = self.evaluators.iter().position(|e| e.index() == input.owner);
-            let lambda = match (&input.values, owner) {
-                // Its own input: m = 0 is public and λ = −x is dealt.
-                (Some(x), _) => {
-                    let mut lambda = x.data().to_vec();
-                    kernel::neg_assign(&mut lambda);
-                    values.push(Value::elements(lambda.clone(), bits));
-                    lambda
-                }
-                (None, Some(e)) => self.pad_of(e, n, bits)?,
-                (None, None) => vec![0; n],
-            };
-            results.push(self.masked(input.meta, lambda));
+        let mut lambdas: Vec<Vec<u64>> = inputs
+            .iter()
+            .map(|i| if i.values.is_some() { Vec::new() } else { vec![0; i.meta.len()] })
+            .collect();
+        for (lambda, input) in lambdas.iter_mut().zip(&inputs) {
+            // Its own input: m = 0 is public and λ = −x is dealt.
+            if let Some(x) = &input.values {
+                *lambda = x.data().to_vec();
+                kernel::neg_assign(lambda);
+            }
         }
-        self.deal_if_any(label, values)?;
+        for chunk in chunks(&inputs) {
+            let input = &inputs[chunk.input];
+            let (lambda, bits) = (&mut lambdas[chunk.input][chunk.range.clone()], input.meta.ring.bits());
+            self.set_purpose(chunk.purpose);
+            if input.values.is_some() {
+                let value = Value::elements(lambda.to_vec(), bits);
+                self.deal(label.with(&[chunk.purpose]), vec![value])?;
+            } else if let Some(e) = self.evaluators.iter().position(|e| e.index() == input.owner) {
+                lambda.copy_from_slice(&self.pad_of(e, chunk.range.len(), bits)?);
+            }
+        }
         if inputs.iter().any(|i| i.owner != me.index()) {
             self.wire.round(label);
         }
-        Ok(results)
+        Ok(metas.into_iter().zip(lambdas).map(|(meta, l)| self.masked(meta, l)).collect())
     }
 
     pub(super) fn reveal_all(

@@ -2,13 +2,13 @@
 
 use super::{FieldBits, SECURITY};
 use crate::fold::{Fold, MAX_LANES};
-use crate::kernel::fold::{LANE, Lane, Xor};
+use crate::kernel::aes::Streams;
+use crate::kernel::fold::{LANE_WORDS, Lane, Xor};
 use crate::kernel::transpose::{Tile, Transpose};
-use crate::prg::Stream;
 use zeroize::Zeroize;
 
 /// Transfers of a lane.
-const LANE_BITS: usize = 8 * LANE;
+const LANE_BITS: usize = 64 * LANE_WORDS;
 
 /// Transfers in a stretch.
 pub(super) const STRETCH: usize = MAX_LANES * LANE_BITS;
@@ -16,30 +16,20 @@ pub(super) const STRETCH: usize = MAX_LANES * LANE_BITS;
 /// Distance between columns in memory, in lanes: odd, so that the columns spread over all cache sets.
 const PITCH: usize = MAX_LANES + 1;
 
-/// The expanded leaves of all trees of one party, in order of block and number.
+/// The leaves of all trees of one party, ready to be expanded.
 pub(super) struct Seeds {
     field: FieldBits,
-    leaves: Vec<Stream>,
+    streams: Streams,
 }
 
 impl Seeds {
-    pub(super) fn new(field: FieldBits) -> Self {
-        Self { field, leaves: Vec::with_capacity(field.blocks() << field.get()) }
-    }
-
-    /// Adds the leaves of the next tree.
-    pub(super) fn push(&mut self, leaves: &[u128]) {
-        self.leaves.extend(leaves.iter().map(|&seed| Stream::new(seed)));
+    /// Takes the leaves of all trees, in order of block and number.
+    pub(super) fn new(field: FieldBits, leaves: &[u128]) -> Self {
+        Self { field, streams: Streams::new(leaves) }
     }
 
     pub(super) fn field(&self) -> FieldBits {
         self.field
-    }
-
-    fn tree(&self, block: usize) -> &[Stream] {
-        // Only the last tree can be smaller, so the trees before it are all full.
-        let start = block << self.field.get();
-        &self.leaves[start..start + (1 << self.field.span(block).len())]
     }
 }
 
@@ -68,9 +58,11 @@ impl Workspace {
     ) {
         let lanes = rows.len().div_ceil(LANE_BITS);
         for block in 0..seeds.field.blocks() {
-            self.fold.run(seeds.tree(block), first, lanes);
+            let span = seeds.field.span(block);
+            // Only the last tree can be smaller, so the trees before any are full.
+            self.fold.run(&seeds.streams, block << seeds.field.get(), span.len(), first, lanes);
             adjust(block, self.fold.total());
-            for (level, column) in seeds.field.span(block).enumerate() {
+            for (level, column) in span.enumerate() {
                 let mask = ((delta >> column & 1) as u64).wrapping_neg();
                 let (total, odd) = self.fold.sums(level);
                 let to = &mut self.columns[column * PITCH..column * PITCH + lanes];
@@ -79,6 +71,10 @@ impl Workspace {
                 }
             }
         }
+        self.transpose_rows(rows);
+    }
+
+    fn transpose_rows(&self, rows: &mut [u128]) {
         let mut tile: Tile = [0; 128];
         let mut out: Tile = [0; 128];
         for (position, rows) in rows.chunks_mut(128).enumerate() {

@@ -1,10 +1,10 @@
 //! The extension's receiver: the base sender, who holds whole trees and has choice bits.
 
 use super::columns::{STRETCH, Seeds, Workspace, blocks_drawn, low_mask};
+use super::rows::batch_hash;
 use super::{FieldBits, ReceiverRows, SECURITY, check_batch};
 use crate::base::{BaseSender, Transcript};
 use crate::error::OtError;
-use crate::hash::TweakHash;
 use crate::pprf;
 use crate::secret::Secret;
 use crate::session::Context;
@@ -38,17 +38,17 @@ impl ReceiverSetup {
     /// [`OtError`] if the message is malformed.
     pub fn finish(self, message: &[u8]) -> Result<(ExtensionReceiver, Vec<u8>), OtError> {
         let (keys, transcript) = self.base.finish(message)?;
-        let mut seeds = Seeds::new(self.field);
+        let mut leaves: Secret<u128> = Secret::zeros(self.field.leaves());
         let mut trees = vec![0; self.field.tree_bytes()];
         let mut rest = trees.as_mut_slice();
         for block in 0..self.field.blocks() {
             let span = self.field.span(block);
-            let mut leaves = Secret::zeros(1 << span.len());
+            let tree = &mut leaves[block << self.field.get()..][..1 << span.len()];
             let (out, after) = rest.split_at_mut(pprf::message_bytes(span.len()));
-            pprf::grow(&keys[span], &mut leaves, out);
-            seeds.push(&leaves);
+            pprf::grow(&keys[span], tree, out);
             rest = after;
         }
+        let seeds = Seeds::new(self.field, &leaves);
         Ok((ExtensionReceiver { seeds, transcript, drawn: 0, batches: 0 }, trees))
     }
 }
@@ -97,7 +97,7 @@ impl ExtensionReceiver {
                 });
             });
         self.drawn += blocks_drawn(count);
-        let hash = TweakHash::new(&self.transcript, self.batches);
+        let hash = batch_hash(&self.transcript, self.batches);
         self.batches += 1;
         Ok((ReceiverRows { rows, hash }, message))
     }

@@ -1,8 +1,15 @@
 //! The rows of a batch: correlated transfers, and the random transfers that hashing makes of them.
+//!
+//! The hash is TMMO of Guo, Katz, Wang, Yu, "Efficient and Secure Multiparty Computation from Fixed-Key Block Ciphers"
+//! (S&P 2020): H(i, x) = π(π(x) ⊕ i) ⊕ π(x), with π = AES-128 under a public key, i the number of the transfer in its
+//! batch. The key is new for every batch (a hash of the session's transcript and the batch number), so the bound of
+//! the paper, quadratic in the calls under one key, counts one batch and not the life of the session.
 
-use crate::hash::TweakHash;
+use crate::base::Transcript;
+use crate::kernel::aes::Tmmo;
 use crate::secret::Secret;
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// Rows hashed by one task.
@@ -12,13 +19,13 @@ const TASK: usize = 1 << 13;
 pub struct SenderRows {
     pub(super) rows: Secret<u128>,
     pub(super) delta: Zeroizing<u128>,
-    pub(super) hash: TweakHash,
+    pub(super) hash: Tmmo,
 }
 
 /// The receiver's half of a batch: rows t = q ⊕ c·Δ.
 pub struct ReceiverRows {
     pub(super) rows: Secret<u128>,
-    pub(super) hash: TweakHash,
+    pub(super) hash: Tmmo,
 }
 
 impl SenderRows {
@@ -77,10 +84,20 @@ impl ReceiverRows {
     /// The chosen random message of every transfer.
     pub fn messages(&self) -> Secret<u128> {
         let mut chosen = Secret::zeros(self.len());
-        chosen
-            .par_chunks_mut(TASK)
-            .enumerate()
-            .for_each(|(task, chosen)| self.pads(task * TASK, chosen));
+        chosen.par_chunks_mut(TASK).enumerate().for_each(|(task, chosen)| self.pads(task * TASK, chosen));
         chosen
     }
+}
+
+/// The hash of one batch of a link.
+pub(super) fn batch_hash(transcript: &Transcript, batch: u64) -> Tmmo {
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(b"tercet ot v1 hash key")
+        .chain_update(transcript)
+        .chain_update(batch.to_le_bytes())
+        .finalize()
+        .into();
+    let mut key = [0u8; 16];
+    key.copy_from_slice(&digest[..16]);
+    Tmmo::new(u128::from_le_bytes(key))
 }

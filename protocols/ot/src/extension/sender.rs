@@ -1,10 +1,10 @@
 //! The extension's sender: the base receiver, who holds punctured trees and the secret Δ.
 
 use super::columns::{STRETCH, Seeds, Workspace, blocks_drawn};
+use super::rows::batch_hash;
 use super::{FieldBits, SECURITY, SenderRows, check_batch};
 use crate::base::{BaseReceiver, Transcript};
 use crate::error::{OtError, expect_length};
-use crate::hash::TweakHash;
 use crate::pprf;
 use crate::secret::{Secret, random_u128};
 use crate::session::Context;
@@ -45,17 +45,17 @@ impl SenderSetup {
     pub fn finish(self, message: &[u8], trees: &[u8]) -> Result<ExtensionSender, OtError> {
         let (keys, transcript) = self.base.finish(message)?;
         expect_length("tree", trees, self.field.tree_bytes())?;
-        let mut seeds = Seeds::new(self.field);
+        let mut leaves: Secret<u128> = Secret::zeros(self.field.leaves());
         let mut rest = trees;
         for block in 0..self.field.blocks() {
             let span = self.field.span(block);
             let alpha = (*self.delta >> span.start) as usize & ((1 << span.len()) - 1);
-            let mut leaves = Secret::zeros(1 << span.len());
+            let tree = &mut leaves[block << self.field.get()..][..1 << span.len()];
             let (sent, after) = rest.split_at(pprf::message_bytes(span.len()));
-            pprf::puncture(&keys[span], alpha, sent, &mut leaves);
-            seeds.push(&leaves);
+            pprf::puncture(&keys[span], alpha, sent, tree);
             rest = after;
         }
+        let seeds = Seeds::new(self.field, &leaves);
         Ok(ExtensionSender { seeds, delta: self.delta, transcript, drawn: 0, batches: 0 })
     }
 }
@@ -94,7 +94,7 @@ impl ExtensionSender {
                 });
             });
         self.drawn += blocks_drawn(count);
-        let hash = TweakHash::new(&self.transcript, self.batches);
+        let hash = batch_hash(&self.transcript, self.batches);
         self.batches += 1;
         Ok(SenderRows { rows, delta: self.delta.clone(), hash })
     }

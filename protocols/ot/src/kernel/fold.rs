@@ -6,8 +6,8 @@ mod x86;
 /// 64 bytes: eight ring values, or 512 bits.
 pub(crate) type Lane = [u64; 8];
 
-/// Bytes of a [`Lane`].
-pub(crate) const LANE: usize = 64;
+/// Ring values of a [`Lane`].
+pub(crate) const LANE_WORDS: usize = 8;
 
 /// Most bits of the leaf number that one group covers.
 pub(crate) const GROUP_WIDTH: usize = 4;
@@ -17,10 +17,14 @@ pub(crate) trait Sum: Copy {
     /// a + b.
     fn sum(a: u64, b: u64) -> u64;
 
-    /// a + b for whole lanes.
+    /// a + b for whole lanes. A loop and not `array::from_fn`, which would not be compiled for the vectors.
     #[inline(always)]
     fn lanes(a: &Lane, b: &Lane) -> Lane {
-        std::array::from_fn(|i| Self::sum(a[i], b[i]))
+        let mut out = [0; LANE_WORDS];
+        for i in 0..LANE_WORDS {
+            out[i] = Self::sum(a[i], b[i]);
+        }
+        out
     }
 }
 
@@ -64,8 +68,8 @@ impl Kernel {
 
     /// For 2^`width` leaves of `total.len()` lanes each, in order in `leaves`: total = Σ of all leaves, and
     /// odd[l·lanes ..] += Σ of the leaves with bit l in their number. `width` is 1 to 4.
-    pub(crate) fn group<S: Sum>(self, width: usize, leaves: &[u8], total: &mut [Lane], odd: &mut [Lane]) {
-        debug_assert!(leaves.len() == total.len() * LANE << width && odd.len() == total.len() * width);
+    pub(crate) fn group<S: Sum>(self, width: usize, leaves: &[Lane], total: &mut [Lane], odd: &mut [Lane]) {
+        debug_assert!(leaves.len() == total.len() << width && odd.len() == total.len() * width);
         #[cfg(target_arch = "x86_64")]
         if let Some(x86) = self.x86 {
             x86.group::<S>(width, leaves, total, odd);
@@ -77,7 +81,7 @@ impl Kernel {
 
 /// The portable twin; the vector versions are this code, compiled for more instructions.
 #[inline(always)]
-fn by_width<S: Sum>(width: usize, leaves: &[u8], total: &mut [Lane], odd: &mut [Lane]) {
+fn by_width<S: Sum>(width: usize, leaves: &[Lane], total: &mut [Lane], odd: &mut [Lane]) {
     match width {
         1 => by_leaves::<S, 2>(leaves, total, odd),
         2 => by_leaves::<S, 4>(leaves, total, odd),
@@ -87,12 +91,20 @@ fn by_width<S: Sum>(width: usize, leaves: &[u8], total: &mut [Lane], odd: &mut [
 }
 
 #[inline(always)]
-fn by_leaves<S: Sum, const LEAVES: usize>(leaves: &[u8], total: &mut [Lane], odd: &mut [Lane]) {
+fn by_leaves<S: Sum, const LEAVES: usize>(leaves: &[Lane], total: &mut [Lane], odd: &mut [Lane]) {
     let lanes = total.len();
-    let (leaves, _) = leaves.as_chunks::<LANE>();
     for position in 0..lanes {
-        let mut sums: [Lane; LEAVES] = std::array::from_fn(|leaf| load(&leaves[leaf * lanes + position]));
-        let (mut count, mut level) = (LEAVES, 0);
+        // Bit 0 straight from memory, the other bits from the pairs' sums.
+        let mut sums = [[0; LANE_WORDS]; LEAVES];
+        let mut with_bit = odd[position];
+        for pair in 0..LEAVES / 2 {
+            let (even, odd) =
+                (&leaves[2 * pair * lanes + position], &leaves[(2 * pair + 1) * lanes + position]);
+            with_bit = S::lanes(&with_bit, odd);
+            sums[pair] = S::lanes(even, odd);
+        }
+        odd[position] = with_bit;
+        let (mut count, mut level) = (LEAVES / 2, 1);
         while count > 1 {
             let odd = &mut odd[level * lanes + position];
             let mut with_bit = *odd;
@@ -107,24 +119,17 @@ fn by_leaves<S: Sum, const LEAVES: usize>(leaves: &[u8], total: &mut [Lane], odd
     }
 }
 
-#[inline(always)]
-fn load(bytes: &[u8; LANE]) -> Lane {
-    let (words, _) = bytes.as_chunks::<8>();
-    std::array::from_fn(|i| u64::from_le_bytes(words[i]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// The definition, leaf by leaf.
-    fn naive<S: Sum>(width: usize, leaves: &[u8], total: &mut [Lane], odd: &mut [Lane]) {
+    fn naive<S: Sum>(width: usize, leaves: &[Lane], total: &mut [Lane], odd: &mut [Lane]) {
         let lanes = total.len();
         total.fill([0; 8]);
-        for (x, leaf) in leaves.chunks_exact(lanes * LANE).enumerate() {
-            for (i, bytes) in leaf.chunks_exact(8).enumerate() {
-                let word = u64::from_le_bytes(bytes.try_into().unwrap());
+        for (x, leaf) in leaves.chunks_exact(lanes).enumerate() {
+            for (i, &word) in leaf.as_flattened().iter().enumerate() {
                 total[i / 8][i % 8] = S::sum(total[i / 8][i % 8], word);
                 for level in (0..width).filter(|level| x >> level & 1 == 1) {
                     let odd = &mut odd[level * lanes + i / 8][i % 8];
@@ -134,7 +139,7 @@ mod tests {
         }
     }
 
-    fn check<S: Sum>(width: usize, lanes: usize, leaves: &[u8]) -> Result<(), TestCaseError> {
+    fn check<S: Sum>(width: usize, lanes: usize, leaves: &[Lane]) -> Result<(), TestCaseError> {
         let start = vec![[7; 8]; lanes * width];
         let run = |fold: &dyn Fn(&mut [Lane], &mut [Lane])| {
             let (mut total, mut odd) = (vec![[1; 8]; lanes], start.clone());
@@ -143,8 +148,19 @@ mod tests {
         };
         let expected = run(&|total, odd| naive::<S>(width, leaves, total, odd));
         prop_assert_eq!(&run(&|total, odd| by_width::<S>(width, leaves, total, odd)), &expected);
-        prop_assert_eq!(&run(&|total, odd| Kernel::detect().group::<S>(width, leaves, total, odd)), &expected);
+        for kernel in kernels() {
+            prop_assert_eq!(&run(&|total, odd| kernel.group::<S>(width, leaves, total, odd)), &expected);
+        }
         Ok(())
+    }
+
+    /// Every version that this machine can run.
+    fn kernels() -> Vec<Kernel> {
+        #[cfg(target_arch = "x86_64")]
+        let kernels = x86::Vectors::all().into_iter().map(|vectors| Kernel { x86: Some(vectors) });
+        #[cfg(not(target_arch = "x86_64"))]
+        let kernels = std::iter::once(Kernel::detect());
+        kernels.collect()
     }
 
     proptest! {
@@ -154,9 +170,9 @@ mod tests {
         fn both_versions_are_the_weighted_sums(
             width in 1usize..=4,
             lanes in 1usize..=5,
-            bytes in proptest::collection::vec(any::<u8>(), 5 * LANE * 16),
+            all in proptest::collection::vec(any::<Lane>(), 5 * 16),
         ) {
-            let leaves = &bytes[..lanes * LANE << width];
+            let leaves = &all[..lanes << width];
             check::<Xor>(width, lanes, leaves)?;
             check::<Add>(width, lanes, leaves)?;
         }

@@ -1,8 +1,8 @@
 //! The transpose of a 128 × 128 bit matrix: one AVX2 kernel, one portable twin.
 
-mod portable;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod portable;
 
 /// Rows of bits: bit j of entry i is the matrix entry (i, j).
 pub(crate) type Tile = [u128; 128];

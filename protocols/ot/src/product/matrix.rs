@@ -11,235 +11,34 @@
 //! bits for one scalar product, L = 64: 2080 at w = 1, 1056 at w = 2, 544 at w = 4, 288 at w = 8. The price is
 //! 2^w/w expanded bits where w = 1 has 2, and 32·(w − 1) bytes of tree message per digit, shared by the n values.
 
+mod plan;
+
+pub use plan::{ChoiceSide, MatrixPlan, MatrixShape};
+
+use super::CrossProduct;
 use super::elementwise::pack_words;
 use super::packing::{Packer, Unpacker};
-use super::{CHUNK_TRANSFERS, CrossProduct, Ring};
 use crate::error::{OtError, expect_length, same_length};
-use crate::extension::{FieldBits, ReceiverRows, SenderRows};
+use crate::extension::{ReceiverRows, SenderRows};
 use crate::fold::{Fold, MAX_LANES};
-use crate::kernel::fold::{Add, LANE};
-use crate::link::Cost;
+use crate::kernel::aes::{LANE_BLOCKS, Streams};
+use crate::kernel::fold::{Add, LANE_WORDS};
 use crate::pprf;
-use crate::prg::{Stream, WIDE};
 use crate::secret::Secret;
 use rayon::prelude::*;
-use std::ops::Range;
+use std::borrow::Cow;
 use zeroize::Zeroize;
 
-/// Entries of the shared dimension in one chunk.
-const INNER_TILE: usize = 1 << 12;
-
 /// Payload values expanded at once.
-const TILE: usize = MAX_LANES * LANE / 8;
-
-/// Widest digit: 256 leaves.
-const MAX_DIGIT: usize = 8;
-
-/// Digits that [`MatrixPlan::cheapest`] considers by default. Width 4 expands twice the bits of width 1 and sends a
-/// quarter; wider digits cost more time than a gigabit link saves.
-const DEFAULT_DIGIT: usize = 4;
-
-/// A product of a `rows` × `inner` matrix A with an `inner` × `columns` matrix B, both row-major.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MatrixShape {
-    /// Rows of A and of the result.
-    pub rows: usize,
-    /// Columns of A, rows of B.
-    pub inner: usize,
-    /// Columns of B and of the result.
-    pub columns: usize,
-}
-
-impl MatrixShape {
-    /// Entries of A.
-    pub fn left(&self) -> usize {
-        self.rows * self.inner
-    }
-
-    /// Entries of B.
-    pub fn right(&self) -> usize {
-        self.inner * self.columns
-    }
-
-    /// Entries of the result.
-    pub fn result(&self) -> usize {
-        self.rows * self.columns
-    }
-
-    /// The shape of Bᵀ·Aᵀ.
-    pub(crate) fn transposed(&self) -> Self {
-        Self { rows: self.columns, inner: self.inner, columns: self.rows }
-    }
-}
-
-/// The operand whose bits choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChoiceSide {
-    /// A chooses, rows of B are the payload: cheaper if the result is wide.
-    Left,
-    /// B chooses, columns of A are the payload: cheaper if the result is tall.
-    Right,
-}
-
-/// How a matrix product is run: public, the same for all parties.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MatrixPlan {
-    shape: MatrixShape,
-    ring: Ring,
-    side: ChoiceSide,
-    digit: usize,
-}
-
-impl MatrixPlan {
-    /// A plan with a given choice side and digit width w.
-    ///
-    /// # Errors
-    /// [`OtError::BadArgument`] if a side is 0 or above 2^20, the number of scalar products is above 2^40, or w is
-    /// outside 1..=8.
-    pub fn new(shape: MatrixShape, ring: Ring, side: ChoiceSide, digit: usize) -> Result<Self, OtError> {
-        for side in [shape.rows, shape.inner, shape.columns] {
-            if side == 0 || side > 1 << 20 {
-                return Err(OtError::BadArgument {
-                    what: "a side of a matrix",
-                    got: side as u64,
-                    wanted: "1 to 2^20",
-                });
-            }
-        }
-        let products = shape.rows as u64 * shape.inner as u64 * shape.columns as u64;
-        if products > 1 << 40 {
-            return Err(OtError::BadArgument {
-                what: "the number of scalar products of a matrix product",
-                got: products,
-                wanted: "at most 2^40",
-            });
-        }
-        if digit == 0 || digit > MAX_DIGIT {
-            return Err(OtError::BadArgument {
-                what: "the digit width",
-                got: digit as u64,
-                wanted: "1 to 8 bits",
-            });
-        }
-        Ok(Self { shape, ring, side, digit: digit.min(ring.bits()) })
-    }
-
-    /// The plan that sends fewest bytes, among both choice sides and digits of up to 4 bits.
-    ///
-    /// # Errors
-    /// As [`MatrixPlan::new`].
-    pub fn cheapest(shape: MatrixShape, ring: Ring, field: FieldBits) -> Result<Self, OtError> {
-        let mut best = Self::new(shape, ring, ChoiceSide::Left, 1)?;
-        for side in [ChoiceSide::Left, ChoiceSide::Right] {
-            for digit in 1..=DEFAULT_DIGIT {
-                let plan = Self::new(shape, ring, side, digit)?;
-                if plan.cost(field).bytes_per_peer < best.cost(field).bytes_per_peer {
-                    best = plan;
-                }
-            }
-        }
-        Ok(best)
-    }
-
-    /// The shape of the product.
-    pub fn shape(&self) -> MatrixShape {
-        self.shape
-    }
-
-    /// The ring of the product.
-    pub fn ring(&self) -> Ring {
-        self.ring
-    }
-
-    /// The operand that chooses.
-    pub fn side(&self) -> ChoiceSide {
-        self.side
-    }
-
-    /// The digit width w.
-    pub fn digit(&self) -> usize {
-        self.digit
-    }
-
-    /// What [`crate::link::exchange`] sends to each peer for this plan: for every entry of the choice side, L
-    /// transfers, the trees, and n·Σ_d (L − w·d) bits rounded up to bytes, n the length of a payload row.
-    pub fn cost(&self, field: FieldBits) -> Cost {
-        let tiles = self.tiles();
-        let bytes: usize = (0..tiles.count())
-            .map(|chunk| {
-                let entries = tiles.entries(chunk);
-                field.extension_bytes(entries * self.ring.bits()) + entries * self.entry_bytes()
-            })
-            .sum();
-        Cost { bytes_per_peer: bytes as u64, rounds: tiles.count() as u64 + 1 }
-    }
-
-    /// The shape with the choice side on the left.
-    fn oriented(&self) -> MatrixShape {
-        match self.side {
-            ChoiceSide::Left => self.shape,
-            ChoiceSide::Right => self.shape.transposed(),
-        }
-    }
-
-    fn tiles(&self) -> Tiles {
-        let shape = self.oriented();
-        let inner = shape.inner.min(INNER_TILE);
-        let rows = (CHUNK_TRANSFERS / (inner * self.ring.bits())).clamp(1, shape.rows);
-        Tiles { shape, rows, inner }
-    }
-
-    /// First bit and width of every digit.
-    fn digits(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (bits, digit) = (self.ring.bits(), self.digit);
-        (0..bits).step_by(digit).map(move |first| (first, digit.min(bits - first)))
-    }
-
-    fn tree_bytes(&self) -> usize {
-        self.digits().map(|(_, width)| pprf::message_bytes(width)).sum()
-    }
-
-    fn entry_bytes(&self) -> usize {
-        let bits: usize = self.digits().map(|(first, _)| self.ring.bits() - first).sum();
-        self.tree_bytes() + (self.oriented().columns * bits).div_ceil(8)
-    }
-}
-
-/// The choice side cut into chunks.
-struct Tiles {
-    shape: MatrixShape,
-    rows: usize,
-    inner: usize,
-}
-
-impl Tiles {
-    fn across(&self) -> usize {
-        self.shape.inner.div_ceil(self.inner)
-    }
-
-    fn count(&self) -> usize {
-        self.across() * self.shape.rows.div_ceil(self.rows)
-    }
-
-    /// Rows and inner positions of a chunk.
-    fn at(&self, chunk: usize) -> (Range<usize>, Range<usize>) {
-        let (row, inner) = (chunk / self.across() * self.rows, chunk % self.across() * self.inner);
-        (row..self.shape.rows.min(row + self.rows), inner..self.shape.inner.min(inner + self.inner))
-    }
-
-    fn entries(&self, chunk: usize) -> usize {
-        let (rows, inner) = self.at(chunk);
-        rows.len() * inner.len()
-    }
-}
+const TILE: usize = MAX_LANES * LANE_WORDS;
 
 /// Z += shares of A·B' and A'·B, where primes are a peer's operands.
 pub struct MatrixProduct<'a> {
     plan: MatrixPlan,
     /// The choice operand, `rows` × `inner` as oriented.
-    x: std::borrow::Cow<'a, [u64]>,
+    x: Cow<'a, [u64]>,
     /// The payload operand, `inner` × `columns` as oriented.
-    y: std::borrow::Cow<'a, [u64]>,
+    y: Cow<'a, [u64]>,
     /// This party's share, `rows` × `columns` as oriented.
     z: Secret<u64>,
 }
@@ -250,10 +49,10 @@ impl<'a> MatrixProduct<'a> {
     /// # Errors
     /// [`OtError::BadArgument`] if a length does not fit the plan's shape.
     pub fn new(plan: MatrixPlan, a: &'a [u64], b: &'a [u64]) -> Result<Self, OtError> {
-        let shape = plan.shape;
+        let shape = plan.shape();
         same_length("the size of the left matrix", a.len(), shape.left())?;
         same_length("the size of the right matrix", b.len(), shape.right())?;
-        let (x, y) = match plan.side {
+        let (x, y) = match plan.side() {
             ChoiceSide::Left => (a.into(), b.into()),
             ChoiceSide::Right => (
                 transpose(b, shape.inner, shape.columns).into(),
@@ -267,7 +66,7 @@ impl<'a> MatrixProduct<'a> {
     pub fn into_share(mut self) -> Secret<u64> {
         let shape = self.plan.oriented();
         let z = std::mem::replace(&mut self.z, Secret::new(Vec::new()));
-        match self.plan.side {
+        match self.plan.side() {
             ChoiceSide::Left => z,
             ChoiceSide::Right => Secret::new(transpose(&z, shape.rows, shape.columns)),
         }
@@ -277,7 +76,7 @@ impl<'a> MatrixProduct<'a> {
 impl Drop for MatrixProduct<'_> {
     fn drop(&mut self) {
         for operand in [&mut self.x, &mut self.y] {
-            if let std::borrow::Cow::Owned(values) = operand {
+            if let Cow::Owned(values) = operand {
                 values.zeroize();
             }
         }
@@ -296,36 +95,35 @@ fn transpose(values: &[u64], rows: usize, columns: usize) -> Vec<u64> {
 struct Workspace {
     pads: [Secret<u128>; 2],
     leaves: Secret<u128>,
-    streams: Vec<Stream>,
+    streams: Streams,
     fold: Fold<Add>,
 }
 
 impl Workspace {
     fn new(plan: &MatrixPlan) -> Self {
         Self {
-            pads: [Secret::zeros(plan.ring.bits()), Secret::zeros(plan.ring.bits())],
-            leaves: Secret::zeros(1 << plan.digit),
-            streams: Vec::with_capacity(1 << plan.digit),
+            pads: [Secret::zeros(plan.ring().bits()), Secret::zeros(plan.ring().bits())],
+            leaves: Secret::zeros(1 << plan.digit()),
+            streams: Streams::new(&vec![0; 1 << plan.digit()]),
             fold: Fold::new(),
         }
     }
 
     /// Keys the streams of one digit's leaves.
     fn key(&mut self, width: usize) {
-        self.streams.clear();
-        self.streams.extend(self.leaves[..1 << width].iter().map(|&seed| Stream::new(seed)));
+        self.streams.rekey(&self.leaves[..1 << width]);
     }
 
     /// Expands and folds values `tile·TILE ..` of one digit's leaves, then calls `each(i, U_i, V_i)` with
     /// V = Σ_l 2^l·V_l for `count` values.
     fn expand(&mut self, tile: usize, count: usize, mut each: impl FnMut(usize, u64, u64)) {
-        let lanes = count.div_ceil(LANE / 8);
-        self.fold.run(&self.streams, (tile * WIDE) as u64, lanes);
-        let (total, odd) = self.fold.words();
+        let lanes = count.div_ceil(LANE_WORDS);
         let width = self.streams.len().trailing_zeros() as usize;
+        self.fold.run(&self.streams, 0, width, (tile * MAX_LANES * LANE_BLOCKS) as u64, lanes);
+        let (total, odd) = self.fold.words();
         let mut weighted = [0u64; TILE];
         for level in 0..width {
-            let odd = &odd[level * lanes * 8..(level + 1) * lanes * 8];
+            let odd = &odd[level * lanes * LANE_WORDS..(level + 1) * lanes * LANE_WORDS];
             for (sum, odd) in weighted.iter_mut().zip(odd) {
                 *sum = sum.wrapping_add(odd << level);
             }
@@ -346,7 +144,7 @@ impl Workspace {
         share: &mut [u64],
         out: &mut [u8],
     ) {
-        let bits = plan.ring.bits();
+        let bits = plan.ring().bits();
         let mut keys: Secret<[u128; 2]> = Secret::zeros(bits);
         let [zero, one] = &mut self.pads;
         rows.pads(first, zero, one);
@@ -381,7 +179,7 @@ impl Workspace {
         share: &mut [u64],
         sent: &[u8],
     ) -> Result<(), OtError> {
-        let bits = plan.ring.bits();
+        let bits = plan.ring().bits();
         rows.pads(first, &mut self.pads[0]);
         let (mut trees, corrections) = sent.split_at(plan.tree_bytes());
         let mut unpacker = Unpacker::new(corrections);
@@ -410,7 +208,7 @@ impl CrossProduct for MatrixProduct<'_> {
     }
 
     fn transfers(&self, chunk: usize) -> usize {
-        self.plan.tiles().entries(chunk) * self.plan.ring.bits()
+        self.plan.tiles().entries(chunk) * self.plan.ring().bits()
     }
 
     fn correction_bytes(&self, chunk: usize) -> usize {
@@ -420,17 +218,16 @@ impl CrossProduct for MatrixProduct<'_> {
     fn choices(&self, chunk: usize) -> Secret<u64> {
         let (rows, inner) = self.plan.tiles().at(chunk);
         let stride = self.plan.oriented().inner;
-        let entries: Secret<u64> = Secret::new(
-            rows.flat_map(|row| &self.x[row * stride..][inner.clone()]).copied().collect(),
-        );
+        let entries: Secret<u64> =
+            Secret::new(rows.flat_map(|row| &self.x[row * stride..][inner.clone()]).copied().collect());
         // Trees are punctured by the complement: see `pprf`.
-        pack_words(self.plan.ring, &entries, |x| !x)
+        pack_words(self.plan.ring(), &entries, |x| !x)
     }
 
     fn send(&mut self, chunk: usize, batch: &SenderRows) -> Vec<u8> {
         let (rows, inner) = self.plan.tiles().at(chunk);
         let (plan, columns) = (&self.plan, self.plan.oriented().columns);
-        let (bits, entry) = (plan.ring.bits(), plan.entry_bytes());
+        let (bits, entry) = (plan.ring().bits(), plan.entry_bytes());
         let y = &self.y[inner.start * columns..inner.end * columns];
         let mut message = vec![0; rows.len() * inner.len() * entry];
         self.z[rows.start * columns..rows.end * columns]
@@ -445,7 +242,7 @@ impl CrossProduct for MatrixProduct<'_> {
                         let first = (row * inner.len() + position) * bits;
                         space.send(plan, batch, first, y, share, out);
                     }
-                    share.iter_mut().for_each(|share| *share = plan.ring.reduce(*share));
+                    share.iter_mut().for_each(|share| *share = plan.ring().reduce(*share));
                 },
             );
         message
@@ -455,7 +252,7 @@ impl CrossProduct for MatrixProduct<'_> {
         expect_length("correction", corrections, self.correction_bytes(chunk))?;
         let (rows, inner) = self.plan.tiles().at(chunk);
         let (plan, shape, x) = (&self.plan, self.plan.oriented(), &self.x);
-        let (bits, entry) = (plan.ring.bits(), plan.entry_bytes());
+        let (bits, entry) = (plan.ring().bits(), plan.entry_bytes());
         self.z[rows.start * shape.columns..rows.end * shape.columns]
             .par_chunks_mut(shape.columns)
             .zip(corrections.par_chunks(inner.len() * entry))
@@ -468,7 +265,7 @@ impl CrossProduct for MatrixProduct<'_> {
                         let first = (row * inner.len() + position) * bits;
                         space.receive(plan, batch, first, *x, share, sent)?;
                     }
-                    share.iter_mut().for_each(|share| *share = plan.ring.reduce(*share));
+                    share.iter_mut().for_each(|share| *share = plan.ring().reduce(*share));
                     Ok(())
                 },
             )

@@ -52,6 +52,9 @@ impl<'a> Unpacker<'a> {
     /// The next `width` bits.
     #[inline]
     pub(super) fn pull(&mut self, width: usize) -> u64 {
+        if width == 0 {
+            return 0;
+        }
         if self.bits < width as u32 {
             let (head, rest) = self.input.split_at(self.input.len().min(8));
             let mut word = [0; 8];
@@ -83,8 +86,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_packed_comes_out(values in proptest::collection::vec((any::<u64>(), 1usize..=64), 0..200)) {
-            let values: Vec<_> = values.into_iter().map(|(v, w)| (v & u64::MAX >> (64 - w), w)).collect();
+        fn what_was_packed_comes_out(values in proptest::collection::vec((any::<u64>(), 0usize..=64), 0..200)) {
+            let values: Vec<_> = values.into_iter().map(|(v, w)| (if w == 0 { 0 } else { v & u64::MAX >> (64 - w) }, w)).collect();
             let bits: usize = values.iter().map(|(_, width)| width).sum();
             let mut out = vec![0xff; bits.div_ceil(8)];
             let mut packer = Packer::new(&mut out);
@@ -97,7 +100,7 @@ mod tests {
                 prop_assert_eq!(unpacker.pull(width), value);
             }
             prop_assert!(unpacker.finish().is_ok());
-            if bits % 8 != 0 {
+            if !bits.is_multiple_of(8) {
                 *out.last_mut().unwrap() |= 0x80;
                 let mut unpacker = Unpacker::new(&out);
                 for &(_, width) in &values {

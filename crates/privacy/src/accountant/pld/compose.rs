@@ -171,7 +171,8 @@ pub(super) fn compose(list: &[(&Pmf, u64)], aim: Aim) -> Result<Composed, Coarse
     let (ln_moment, mean, variance) = (sum(&|t| t.ln_moment), sum(&|t| t.mean), sum(&|t| t.variance));
     let (low, high) = window(&parts, tilt, ln_moment, mean, variance.sqrt());
     let needed = (high - low) / h + 4.0;
-    if !(needed < MAX_LENGTH as f64) {
+    // A width that is not a number asks for a coarser grid as well.
+    if needed.is_nan() || needed >= MAX_LENGTH as f64 {
         return Err(Coarser(needed / MAX_LENGTH as f64));
     }
     let first = (low / h).floor() as i64 - 1;
@@ -205,9 +206,7 @@ pub(super) fn compose(list: &[(&Pmf, u64)], aim: Aim) -> Result<Composed, Coarse
     let mut signal = inverse.make_output_vec();
     // The first and the middle bin of a real signal are real.
     product[0].im = 0.0;
-    if length % 2 == 0 {
-        product[length / 2].im = 0.0;
-    }
+    product[length / 2].im = 0.0;
     if inverse.process(&mut product, &mut signal).is_err() {
         return Err(Coarser(2.0));
     }

@@ -24,6 +24,9 @@ const MOST_PER_SPREAD: f64 = 512.0;
 /// Most grid points of one step.
 const MAX_POINTS: f64 = (1 << 20) as f64;
 
+/// Attempts at a grid that fits.
+const MAX_ROUNDS: u32 = 60;
+
 /// Share of δ that may be cut off as infinite loss, over all steps.
 const CUT: f64 = 1e-9;
 
@@ -48,8 +51,8 @@ fn composed(events: &[Event], aim: Aim, delta: f64) -> Option<[Composed; 2]> {
     let steps: f64 = list.iter().map(|(_, steps)| *steps as f64).sum();
     let tail = (delta * CUT / steps).max(1e-280);
     let mut h = interval(&list, tail);
-    // Every round makes the grid coarser by at least a fifth, and a grid of one point fits.
-    loop {
+    // Every round makes the grid coarser by at least a fifth; one or two suffice.
+    for _ in 0..MAX_ROUNDS {
         let parts: Vec<(Directions, u64)> =
             list.iter().map(|(pairs, steps)| (Directions::of(pairs, h, tail), *steps)).collect();
         let remove: Vec<_> = parts.iter().map(|(both, steps)| (&both.remove, *steps)).collect();
@@ -59,6 +62,7 @@ fn composed(events: &[Event], aim: Aim, delta: f64) -> Option<[Composed; 2]> {
             (Err(coarser), _) | (_, Err(coarser)) => h *= coarser.0.max(1.0) * 1.2,
         }
     }
+    None
 }
 
 /// Equal mechanisms joined, so that each is rounded and transformed once.

@@ -14,12 +14,11 @@ use zeroize::Zeroize;
 const DEPTH: usize = 256;
 /// Columns of a cache block: 256 KiB of packed panels.
 const COLS: usize = 128;
-/// Rows of the left factor that are copied at a time, where it cannot be read in place.
-const ROWS: usize = 96;
+/// Rows of a cache block: the left factor takes 384 KiB and stays in the L2 cache from panel to panel. A multiple of
+/// the rows of all tiles but AVX2's.
+const ROWS: usize = 192;
 /// Products below which a second thread costs more than it saves.
 const SERIAL_PRODUCTS: usize = 1 << 20;
-/// Row tiles that make it worth packing a right factor that could be read in place.
-const PACKING_TILES: usize = 4;
 
 /// The output array, shared by tasks that write disjoint elements.
 #[derive(Clone, Copy)]
@@ -42,7 +41,7 @@ pub(super) fn product(options: &Gemm, out: &mut [u64], rows: usize, cols: usize,
     }
     let kernel = tile::kernel(options.isa.supported(), options.modulus);
     let output = Output { ptr: out.as_mut_ptr(), rows, inner: cols / options.groups };
-    let pixel_row = staged_row(&kernel, terms);
+    let pixel_row = staged_row(terms);
     let depth: usize = terms.iter().map(Term::depth).sum();
     let threads = if options.parallel && rows * cols * depth > SERIAL_PRODUCTS {
         rayon::current_num_threads()
@@ -74,15 +73,14 @@ fn part(index: usize, parts: usize, unit: usize, len: usize) -> Range<usize> {
     (index * units / parts * unit).min(len)..((index + 1) * units / parts * unit).min(len)
 }
 
-/// Length of a pixel row, if the columns are pixels that the tiles can read from a stage: all terms must have the same
-/// patch shape, and the tiles must stop exactly at the end of a row.
-fn staged_row(kernel: &TileKernel, terms: &[Term<'_>]) -> Option<usize> {
+/// Length of a pixel row, if the columns are the same pixels in all terms: the tiles then read them from a stage.
+fn staged_row(terms: &[Term<'_>]) -> Option<usize> {
     let mut shapes = terms.iter().map(|term| match &term.b.layout {
         Layout::Patches(p) if term.b.row_is_major() => Some(*p),
         _ => None,
     });
     let first = shapes.next().flatten()?;
-    (kernel.exact_edges && shapes.all(|shape| shape == Some(first))).then_some(first.grid().1)
+    shapes.all(|shape| shape == Some(first)).then_some(first.grid().1)
 }
 
 /// The part of a product that one thread computes.
@@ -149,10 +147,8 @@ impl Task<'_> {
                 let scratch = take(&mut free, len(piece));
                 rights.push(Right::new(isa, self.right_mode(piece), piece, &cols, width, scratch, packing));
             }
-            let copied = pieces.iter().any(|piece| Left::is_copied(&piece.term.a));
-            let step = if copied { ROWS } else { self.rows.len() };
-            for row in self.rows.clone().step_by(step) {
-                let rows = row..(row + step).min(self.rows.end);
+            for row in self.rows.clone().step_by(ROWS) {
+                let rows = row..(row + ROWS).min(self.rows.end);
                 let mut free = total(left, pieces.iter().map(|piece| Left::scratch_len(piece, &rows)));
                 let mut lefts = Vec::with_capacity(pieces.len());
                 for piece in pieces {
@@ -204,7 +200,7 @@ impl Task<'_> {
             _ if self.pixel_row.is_some() => RightMode::Staged,
             Layout::Grouped(g) if g.groups == 1 && b.minus.is_none() && b.row_is_major() => {
                 let whole = self.kernel.exact_edges || self.cols.len().is_multiple_of(self.kernel.cols);
-                if whole && self.rows.len() <= PACKING_TILES * self.kernel.rows {
+                if whole && self.rows.len() <= self.kernel.in_place_rows {
                     RightMode::InPlace
                 } else {
                     RightMode::Packed
@@ -281,6 +277,7 @@ fn push_segments(
         segments.push(Segment {
             a: a.data.as_ptr(),
             a_row: a.row_step,
+            a_offsets: a.offsets.map_or(std::ptr::null(), <[usize]>::as_ptr),
             a_step: a.step,
             b: b.data.as_ptr(),
             b_step: b.step,

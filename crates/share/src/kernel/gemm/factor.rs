@@ -41,6 +41,8 @@ pub(super) enum Right<'s> {
 pub(super) enum Left<'s> {
     /// Depth is contiguous in stretches.
     Rows { grouped: Grouped, data: &'s [u64], row: usize, start: usize },
+    /// Each row is one tap of a stage, and depth is contiguous up to the end of a pixel row.
+    Taps { stage: Stage<'s>, first: usize },
     /// One step per row and one per depth.
     Steps { data: &'s [u64], row_step: usize, depth_step: usize },
 }
@@ -50,7 +52,7 @@ pub(super) struct Stretch<'s> {
     pub(super) data: &'s [u64],
     /// From one depth to the next.
     pub(super) step: usize,
-    /// Place of each depth, instead of the step (right factor).
+    /// Place of each depth of the right factor, instead of the step, or of each row of the left one.
     pub(super) offsets: Option<&'s [usize]>,
     /// From one row to the next (left factor).
     pub(super) row_step: usize,
@@ -108,7 +110,13 @@ impl<'s> Right<'s> {
             Self::InPlace { data, row_stride } => (&data[done * row_stride + col..], *row_stride, usize::MAX),
             Self::Staged { stage } => {
                 let offsets = Some(&stage.offsets()[done..]);
-                return Stretch { data: stage.at_pixel(col), step: 0, offsets, row_step: 0, len: usize::MAX };
+                return Stretch {
+                    data: stage.at_pixel(col).0,
+                    step: 0,
+                    offsets,
+                    row_step: 0,
+                    len: usize::MAX,
+                };
             }
         };
         Stretch { data, step, offsets: None, row_step: 0, len }
@@ -116,21 +124,23 @@ impl<'s> Right<'s> {
 }
 
 impl<'s> Left<'s> {
-    /// Whether a left factor must be copied before the tiles can read it: differences, patches, and NCHW views whose
-    /// runs are too short or lie across the rows.
+    /// Whether a left factor must be copied before the tiles can read it: differences, patches with pixels as rows, and
+    /// NCHW views whose runs are too short or lie across the rows.
     pub(super) fn is_copied(a: &Operand<'_>) -> bool {
         match &a.layout {
             Layout::Grouped(g) => {
                 a.minus.is_some() || g.groups > 1 && (!a.row_is_major() || g.inner < SHORT_RUN)
             }
-            Layout::Patches(_) => true,
+            Layout::Patches(_) => !a.row_is_major(),
         }
     }
 
     /// Elements of scratch that [`Left::new`] needs.
     pub(super) fn scratch_len(piece: &Piece<'_, '_>, rows: &Range<usize>) -> usize {
-        if !Self::is_copied(&piece.term.a) {
-            return 0;
+        match &piece.term.a.layout {
+            Layout::Patches(p) if !Self::is_copied(&piece.term.a) => return stage_len(p, &piece.depth, rows),
+            Layout::Grouped(_) if !Self::is_copied(&piece.term.a) => return 0,
+            _ => {}
         }
         let lines = if piece.term.a.row_is_major() { rows.len() } else { piece.depth.len() };
         lines * Self::line_stride(piece, rows)
@@ -161,6 +171,11 @@ impl<'s> Left<'s> {
                 row_step: 1,
                 depth_step: g.row_stride,
             },
+            Layout::Patches(p) if !Self::is_copied(a) => {
+                let block = Block { lanes: piece.depth.clone(), depth: rows.clone() };
+                let stage = pack::stage(isa, p, data, a.minus, &block, scratch);
+                Self::Taps { stage, first: piece.depth.start }
+            }
             _ => {
                 let stride = Self::line_stride(piece, rows);
                 let block = Block { lanes: rows.clone(), depth: piece.depth.clone() };
@@ -183,6 +198,10 @@ impl<'s> Left<'s> {
                     row_step: grouped.row_stride,
                     len,
                 }
+            }
+            Self::Taps { stage, first } => {
+                let (data, len) = stage.at_pixel(first + done);
+                Stretch { data, step: 1, offsets: Some(stage.offsets()), row_step: 0, len }
             }
             Self::Steps { data, row_step, depth_step } => Stretch {
                 data: &data[done * depth_step..],

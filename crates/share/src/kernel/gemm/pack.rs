@@ -68,7 +68,7 @@ per_isa! {
 }
 
 per_isa! {
-    /// Stages a block of a patch view; see [`Stage::new`].
+    /// Stages a block of a patch view, with pixels as lanes and taps as depth; see [`Stage::new`].
     stage = stage_body<'s>(
         patches: &Patches, data: &[u64], minus: Option<&[u64]>, block: &Block, cells: &'s mut [u64],
     ) -> Stage<'s>

@@ -42,6 +42,9 @@ struct Run {
     at: usize,
 }
 
+/// Elements after the last cell, for tiles that read whole vectors.
+const SLACK: usize = 32;
+
 /// Pixels of a panel line that are located at a time; at most this many runs result.
 const MAX_RUNS: usize = 32;
 
@@ -83,7 +86,7 @@ impl Shape {
     }
 
     fn len(&self) -> usize {
-        self.images.len() * self.image_len()
+        self.images.len() * self.image_len() + SLACK
     }
 
     /// Offset of a tap from its pixel.
@@ -125,7 +128,7 @@ impl<'s> Stage<'s> {
         let shape = Shape::new(patches, pixels, taps);
         let g = &patches.geometry;
         let (source_h, source_w) = patches.source();
-        let mut lines = cells.chunks_exact_mut(shape.width);
+        let mut lines = cells[..shape.len() - SLACK].chunks_exact_mut(shape.width);
         for image in shape.images.clone() {
             for channel in shape.channels.clone() {
                 let plane = (image * patches.channels + channel) * source_h * source_w;
@@ -173,10 +176,11 @@ impl<'s> Stage<'s> {
         &self.offsets
     }
 
-    /// The stage from a pixel on: tap t of the pixel, and of those after it in its row, is at the offset of t.
-    pub(super) fn at_pixel(&self, pixel: usize) -> &[u64] {
-        let run = self.runs(pixel, 1).next().expect("one pixel makes one run");
-        &self.cells[run.at..]
+    /// The stage from a pixel on, and how many pixels of its row begin there: tap t of pixel i of these is at the offset
+    /// of t plus i.
+    pub(super) fn at_pixel(&self, pixel: usize) -> (&[u64], usize) {
+        let run = self.runs(pixel, usize::MAX).next().expect("a pixel makes a run");
+        (&self.cells[run.at..], run.len)
     }
 
     /// Splits pixels `start..start + len` at the ends of pixel rows.

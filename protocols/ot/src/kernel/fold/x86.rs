@@ -13,18 +13,25 @@ pub(super) enum Vectors {
 }
 
 impl Vectors {
+    /// The best that this machine has.
     pub(super) fn detect() -> Option<Self> {
+        Self::all().first().copied()
+    }
+
+    /// All that this machine has, best first.
+    pub(super) fn all() -> Vec<Self> {
+        let mut found = Vec::new();
         if is_x86_feature_detected!("avx512f") {
-            Some(Self::Avx512)
-        } else if is_x86_feature_detected!("avx2") {
-            Some(Self::Avx2)
-        } else {
-            None
+            found.push(Self::Avx512);
         }
+        if is_x86_feature_detected!("avx2") {
+            found.push(Self::Avx2);
+        }
+        found
     }
 
     /// See [`super::Kernel::group`].
-    pub(super) fn group<S: Sum>(self, width: usize, leaves: &[u8], total: &mut [Lane], odd: &mut [Lane]) {
+    pub(super) fn group<S: Sum>(self, width: usize, leaves: &[Lane], total: &mut [Lane], odd: &mut [Lane]) {
         match self {
             // SAFETY: this value exists only where AVX-512F was detected.
             Self::Avx512 => unsafe { avx512::<S>(width, leaves, total, odd) },
@@ -35,11 +42,11 @@ impl Vectors {
 }
 
 #[target_feature(enable = "avx512f")]
-fn avx512<S: Sum>(width: usize, leaves: &[u8], total: &mut [Lane], odd: &mut [Lane]) {
+fn avx512<S: Sum>(width: usize, leaves: &[Lane], total: &mut [Lane], odd: &mut [Lane]) {
     by_width::<S>(width, leaves, total, odd);
 }
 
 #[target_feature(enable = "avx2")]
-fn avx2<S: Sum>(width: usize, leaves: &[u8], total: &mut [Lane], odd: &mut [Lane]) {
+fn avx2<S: Sum>(width: usize, leaves: &[Lane], total: &mut [Lane], odd: &mut [Lane]) {
     by_width::<S>(width, leaves, total, odd);
 }

@@ -27,12 +27,7 @@ fn transpose(tile: &Tile, out: &mut Tile) {
         let mut bytes = [_mm256_setzero_si256(); 16];
         for (i, lane) in bytes.iter_mut().enumerate() {
             let (low, high) = (tile[32 * group + i], tile[32 * group + 16 + i]);
-            *lane = _mm256_set_epi64x(
-                (high >> 64) as i64,
-                high as i64,
-                (low >> 64) as i64,
-                low as i64,
-            );
+            *lane = _mm256_set_epi64x((high >> 64) as i64, high as i64, (low >> 64) as i64, low as i64);
         }
         // Four perfect shuffles transpose a 16 × 16 matrix of bytes, in each half of the lanes.
         for _ in 0..4 {

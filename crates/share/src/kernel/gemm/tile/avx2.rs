@@ -9,34 +9,58 @@ use super::{Segment, TileKernel, TileOut};
 use crate::kernel::gemm::Modulus;
 use std::arch::x86_64::*;
 
-const ROWS: usize = 2;
-const VECTORS: usize = 2;
+const ROWS: usize = 5;
+const VECTORS: usize = 1;
 const LANES: usize = 4;
 const COLS: usize = VECTORS * LANES;
 
-pub(super) const FULL: TileKernel =
-    TileKernel { rows: ROWS, cols: COLS, exact_edges: false, run: run::<{ u64::MAX }> };
-pub(super) const LOW52: TileKernel =
-    TileKernel { rows: ROWS, cols: COLS, exact_edges: false, run: run::<{ Modulus::Low52.mask() }> };
+/// A line of the right factor is narrower than a cache line's worth of columns, so packing soon pays.
+const IN_PLACE_ROWS: usize = 12;
+
+pub(super) const FULL: TileKernel = TileKernel {
+    rows: ROWS,
+    cols: COLS,
+    exact_edges: false,
+    in_place_rows: IN_PLACE_ROWS,
+    run: run::<{ u64::MAX }>,
+};
+pub(super) const LOW52: TileKernel = TileKernel {
+    rows: ROWS,
+    cols: COLS,
+    exact_edges: false,
+    in_place_rows: IN_PLACE_ROWS,
+    run: run::<{ Modulus::Low52.mask() }>,
+};
 
 /// # Safety
 /// See [`TileKernel::run`].
 unsafe fn run<const MASK: u64>(segments: &[Segment], row: usize, out: TileOut) {
-    match out.rows {
-        // SAFETY: the caller's promise, and the row count that the match has found.
-        1 => unsafe { tile::<1, MASK>(segments, row, out) },
-        // SAFETY: as above.
-        2 => unsafe { tile::<2, MASK>(segments, row, out) },
-        _ => unreachable!("a tile has at most {ROWS} rows"),
+    macro_rules! dispatch {
+        ($($rows:literal)*) => {
+            match (out.rows, Segment::have_offsets(segments)) {
+                $(
+                    // SAFETY: the caller's promise, and the shape that the match has found.
+                    ($rows, false) => unsafe { tile::<$rows, MASK, false>(segments, row, out) },
+                    // SAFETY: as above.
+                    ($rows, true) => unsafe { tile::<$rows, MASK, true>(segments, row, out) },
+                )*
+                _ => unreachable!("a tile has at most {ROWS} rows"),
+            }
+        };
     }
+    dispatch!(1 2 3 4 5)
 }
 
 /// A tile of exactly `R` rows.
 ///
 /// # Safety
-/// See [`TileKernel::run`]; also `out.rows == R`.
+/// See [`TileKernel::run`]; also `out.rows == R`, and `OFFSETS` says whether the segments have offsets.
 #[target_feature(enable = "avx2")]
-unsafe fn tile<const R: usize, const MASK: u64>(segments: &[Segment], row: usize, out: TileOut) {
+unsafe fn tile<const R: usize, const MASK: u64, const OFFSETS: bool>(
+    segments: &[Segment],
+    row: usize,
+    out: TileOut,
+) {
     let zero = _mm256_setzero_si256();
     let mut low = [[zero; VECTORS]; R];
     let mut cross = [[zero; VECTORS]; R];
@@ -51,10 +75,15 @@ unsafe fn tile<const R: usize, const MASK: u64>(segments: &[Segment], row: usize
             }
             negated = s.negative;
         }
-        // SAFETY: row `row` of the block is valid at depth 0.
-        let mut a = unsafe { s.a.add(row * s.a_row) };
+        // SAFETY: rows `row..row + R` belong to the block.
+        let a: [*const u64; R] = std::array::from_fn(|r| unsafe { s.row(row + r) });
+        let mut at = 0;
         let mut b = s.b;
-        for _ in 0..s.len {
+        for k in 0..s.len {
+            if OFFSETS {
+                // SAFETY: there is an offset for each depth.
+                b = s.b.wrapping_add(unsafe { *s.b_offsets.add(k) });
+            }
             let mut line = [zero; VECTORS];
             let mut swapped = [zero; VECTORS];
             for v in 0..VECTORS {
@@ -64,14 +93,16 @@ unsafe fn tile<const R: usize, const MASK: u64>(segments: &[Segment], row: usize
             }
             for r in 0..R {
                 // SAFETY: rows `row..row + R` of the left factor are valid at this depth.
-                let x = _mm256_set1_epi64x(unsafe { *a.add(r * s.a_row) } as i64);
+                let x = _mm256_set1_epi64x(unsafe { *a[r].add(at) } as i64);
                 for v in 0..VECTORS {
                     low[r][v] = _mm256_add_epi64(low[r][v], _mm256_mul_epu32(x, line[v]));
                     cross[r][v] = _mm256_add_epi32(cross[r][v], _mm256_mullo_epi32(x, swapped[v]));
                 }
             }
-            a = a.wrapping_add(s.a_step);
-            b = b.wrapping_add(s.b_step);
+            at += s.a_step;
+            if !OFFSETS {
+                b = b.wrapping_add(s.b_step);
+            }
         }
     }
     for r in 0..R {

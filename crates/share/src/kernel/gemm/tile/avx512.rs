@@ -11,15 +11,27 @@ const ROWS: usize = 6;
 const VECTORS: usize = 4;
 const LANES: usize = 8;
 
-pub(super) const FULL: TileKernel =
-    TileKernel { rows: ROWS, cols: VECTORS * LANES, exact_edges: true, run: run::<false> };
-pub(super) const LOW52: TileKernel =
-    TileKernel { rows: ROWS, cols: VECTORS * LANES, exact_edges: true, run: run::<true> };
+// A line of the right factor is four whole cache lines, so reading it in place costs no more than from a packed panel
+// (measured on Zen 5 for 6 to 512 rows and 128 to 4096 columns).
+pub(super) const FULL: TileKernel = TileKernel {
+    rows: ROWS,
+    cols: VECTORS * LANES,
+    exact_edges: true,
+    in_place_rows: usize::MAX,
+    run: run::<false>,
+};
+pub(super) const LOW52: TileKernel = TileKernel {
+    rows: ROWS,
+    cols: VECTORS * LANES,
+    exact_edges: true,
+    in_place_rows: usize::MAX,
+    run: run::<true>,
+};
 
 /// # Safety
 /// See [`TileKernel::run`].
 unsafe fn run<const LOW52: bool>(segments: &[Segment], row: usize, out: TileOut) {
-    if segments.first().is_some_and(|s| !s.b_offsets.is_null()) {
+    if Segment::have_offsets(segments) {
         // SAFETY: the caller's promise.
         unsafe { run_tile::<LOW52, true>(segments, row, out) }
     } else {
@@ -73,8 +85,9 @@ unsafe fn tile<const R: usize, const V: usize, const LOW52: bool, const OFFSETS:
             negate(&mut acc);
             negated = s.negative;
         }
-        // SAFETY: row `row` of the block is valid at depth 0.
-        let mut a = unsafe { s.a.add(row * s.a_row) };
+        // SAFETY: rows `row..row + R` belong to the block.
+        let a: [*const u64; R] = std::array::from_fn(|r| unsafe { s.row(row + r) });
+        let mut at = 0;
         let mut b = s.b;
         for k in 0..s.len {
             if OFFSETS {
@@ -91,7 +104,7 @@ unsafe fn tile<const R: usize, const V: usize, const LOW52: bool, const OFFSETS:
             }
             for r in 0..R {
                 // SAFETY: rows `row..row + R` of the left factor are valid at this depth.
-                let x = _mm512_set1_epi64(unsafe { *a.add(r * s.a_row) } as i64);
+                let x = _mm512_set1_epi64(unsafe { *a[r].add(at) } as i64);
                 for v in 0..V {
                     acc[r][v] = if LOW52 {
                         _mm512_madd52lo_epu64(acc[r][v], x, line[v])
@@ -100,7 +113,7 @@ unsafe fn tile<const R: usize, const V: usize, const LOW52: bool, const OFFSETS:
                     };
                 }
             }
-            a = a.wrapping_add(s.a_step);
+            at += s.a_step;
             if !OFFSETS {
                 b = b.wrapping_add(s.b_step);
             }

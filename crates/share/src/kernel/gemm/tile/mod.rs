@@ -16,18 +16,42 @@ use crate::kernel::Isa;
 /// Both factors over one stretch of the inner dimension.
 #[derive(Clone, Copy)]
 pub(super) struct Segment {
-    /// First row of the block of the left factor; row r, depth k lies at `a + r * a_row + k * a_step`.
+    /// First row of the block of the left factor; row r, depth k lies at `a + r * a_row + k * a_step`, or at
+    /// `a + a_offsets[r] + k * a_step` if there are offsets.
     pub(super) a: *const u64,
     pub(super) a_row: usize,
+    pub(super) a_offsets: *const usize,
     pub(super) a_step: usize,
     /// Panel of the right factor; depth k, column j lies at `b + k * b_step + j`, or at `b + b_offsets[k] + j` if there
-    /// are offsets. All segments of a tile have them or none has, and only kernels with `exact_edges` read them.
+    /// are offsets. All segments of a tile have them or none has.
     pub(super) b: *const u64,
     pub(super) b_step: usize,
     pub(super) b_offsets: *const usize,
     pub(super) len: usize,
     /// Whether the product is subtracted.
     pub(super) negative: bool,
+}
+
+impl Segment {
+    /// Address of a row at depth 0.
+    ///
+    /// # Safety
+    /// `row` is a row of the block.
+    #[inline(always)]
+    unsafe fn row(&self, row: usize) -> *const u64 {
+        let offset = if self.a_offsets.is_null() {
+            row * self.a_row
+        } else {
+            // SAFETY: there is an offset for each row.
+            unsafe { *self.a_offsets.add(row) }
+        };
+        self.a.wrapping_add(offset)
+    }
+
+    /// Whether the segments of a tile have offsets of the right factor.
+    fn have_offsets(segments: &[Self]) -> bool {
+        segments.first().is_some_and(|s| !s.b_offsets.is_null())
+    }
 }
 
 /// Where a tile goes: row r, column j is written to `ptr + r * stride + j`.
@@ -51,6 +75,8 @@ pub(super) struct TileKernel {
     /// Whether a tile with fewer columns reads nothing of the right factor beyond them. If not, such a tile needs a
     /// packed panel of full width.
     pub(super) exact_edges: bool,
+    /// Rows up to which a contiguous right factor is read in place; above, packing it pays.
+    pub(super) in_place_rows: usize,
     /// Arguments: segments, row of the block at which the tile starts, destination.
     ///
     /// # Safety

@@ -1,0 +1,127 @@
+//! Rounds and bytes of a job, exact: the training loop itself runs on shapes, over an engine that adds up what the
+//! protocol declares. One step, one shorter last step of an epoch and one evaluation are counted and multiplied out.
+
+use anyhow::Result;
+use serde::Serialize;
+use tercet_engine::{Cost, Engine};
+use tercet_helper::Roles;
+use tercet_net::PartyId;
+use tercet_ot::extension::FieldBits;
+use tercet_ot::preprocessing;
+use tercet_train::{DataSets, Rows, Trainer};
+
+use crate::job::{Job, Protocol};
+
+/// How often each part of a training happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Steps of the whole training.
+    pub steps: u64,
+    /// Steps of one epoch.
+    pub steps_per_epoch: u64,
+    /// How many of all steps have fewer rows, because they end an epoch.
+    pub short_steps: u64,
+    /// Evaluations of the whole training.
+    pub evaluations: u64,
+}
+
+/// What each part of a job declares to cost. Bytes are payload, from each party to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Declared {
+    /// How often the parts happen.
+    pub counts: Counts,
+    /// Everything that happens once before the steps: sharing all rows, standardising them if the job asks for it, and what
+    /// a protocol sets up for its first operation.
+    pub setup: Cost,
+    /// A step of a whole batch.
+    pub step: Cost,
+    /// The last step of an epoch, if its batch is smaller.
+    pub short_step: Cost,
+    /// One evaluation of the test rows.
+    pub evaluation: Cost,
+    /// Opening the model.
+    pub reveal: Cost,
+}
+
+impl Declared {
+    /// The declared cost of `job`, without anybody's rows.
+    ///
+    /// # Errors
+    /// A job that cannot be trained.
+    pub fn of(job: &Job) -> Result<Declared> {
+        match job.protocol {
+            Protocol::Helper => {
+                let [e0, e1, dealer] = PartyId::ALL;
+                count(tercet_helper::CostEngine::new(Roles { evaluators: [e0, e1], dealer }), job)
+            }
+            Protocol::Ot => count(preprocessing::CostEngine::new(FieldBits::default()), job),
+        }
+    }
+
+    /// Everything together.
+    pub fn total(&self) -> Cost {
+        let Counts { steps, short_steps, evaluations, .. } = self.counts;
+        self.setup
+            + self.step * (steps - short_steps)
+            + self.short_step * short_steps
+            + self.evaluation * evaluations
+            + self.reveal
+    }
+
+    /// The steps of one whole epoch.
+    pub fn epoch(&self) -> Cost {
+        let Counts { steps_per_epoch, .. } = self.counts;
+        match self.short_step == Cost::default() {
+            true => self.step * steps_per_epoch,
+            false => self.step * (steps_per_epoch - 1) + self.short_step,
+        }
+    }
+}
+
+fn count<E: Engine + 'static>(engine: E, job: &Job) -> Result<Declared> {
+    let mut trainer = Trainer::without_values(engine, &job.training, rows(job))?;
+    let mut before = Cost::default();
+    let mut part = |trainer: &Trainer<E>| {
+        let all = trainer.engine().measured();
+        let part = all - before;
+        before = all;
+        part
+    };
+    let mut setup = part(&trainer);
+    let (steps, steps_per_epoch) = (trainer.steps(), trainer.batches_per_epoch());
+    let short = !job.train_rows().is_multiple_of(job.training.training.batch);
+    let mut counts = Counts { steps, steps_per_epoch, short_steps: 0, evaluations: trainer.evaluations() };
+
+    let start = trainer.state().clone();
+    trainer.step()?;
+    let first = part(&trainer);
+    trainer.restore(start.clone())?;
+    trainer.step()?;
+    let step = part(&trainer);
+    setup += first - step;
+    let mut short_step = Cost::default();
+    if short && steps >= steps_per_epoch {
+        counts.short_steps = steps / steps_per_epoch;
+        let mut last = start;
+        last.step = steps_per_epoch - 1;
+        trainer.restore(last)?;
+        trainer.step()?;
+        short_step = part(&trainer);
+    }
+    trainer.evaluate()?;
+    let evaluation = part(&trainer);
+    trainer.reveal_model()?;
+    let reveal = part(&trainer);
+    Ok(Declared { counts, setup, step, short_step, evaluation, reveal })
+}
+
+/// The owners and numbers of rows that the job states.
+fn rows(job: &Job) -> DataSets {
+    let mut sets = DataSets::default();
+    for party in &job.parties {
+        let set = |rows: u32| Rows { owner: party.role.index(), rows: rows as usize, values: None };
+        sets.train.extend((party.rows.train > 0).then(|| set(party.rows.train)));
+        sets.test.extend((party.rows.test > 0).then(|| set(party.rows.test)));
+    }
+    sets
+}

@@ -1,0 +1,174 @@
+//! The budget of this party's rows. A private job is charged before it starts; a job that the budget does not cover does not
+//! start here, and so not anywhere.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tercet_data::Source;
+use tercet_engine::OpeningRecord;
+use tercet_privacy::ledger::{Budget, Cost, Ledger, LedgerError, Request, Reservation};
+use tercet_train::privacy::PrivacyPlan;
+
+use crate::config::NodeConfig;
+use crate::job::{Job, JobParty};
+
+/// The `[budget]` section of a node file: the most that all jobs together may learn of this party's rows.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// The ledger; made by the first private job, kept for ever.
+    pub ledger: PathBuf,
+    /// Largest ε of everything together.
+    pub epsilon: f64,
+    /// The δ at which it holds.
+    pub delta: f64,
+}
+
+/// What a run has set aside. Dropped without a settlement, it stays spent in full.
+pub(super) struct Charged {
+    ledger: Ledger,
+    reservation: Reservation,
+    path: PathBuf,
+    data_set: String,
+}
+
+/// A ledger's entry, for the report.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct LedgerEntry {
+    /// The ledger's file.
+    pub ledger: String,
+    /// The data set, as the ledger names it.
+    pub data_set: String,
+    /// The entry that set the cost aside.
+    pub entry: u64,
+    /// ε of everything spent on the data set so far, this run included.
+    pub spent_epsilon: f64,
+    /// ε of the budget.
+    pub budget_epsilon: f64,
+    /// δ of the budget.
+    pub budget_delta: f64,
+    /// Hash of the ledger's last entry, to be kept elsewhere.
+    pub head: String,
+}
+
+/// Sets the cost of `job` aside; `None` if this party keeps no budget or brings no training rows.
+///
+/// # Errors
+/// The budget does not cover the job, the job is not private, or the ledger cannot be used.
+pub(super) fn charge(
+    config: &NodeConfig,
+    job: &Job,
+    party: &JobParty,
+    plan: Option<&PrivacyPlan>,
+) -> Result<Option<Charged>> {
+    let Some(budget) = &config.budget else { return Ok(None) };
+    let Some(source) = config.data.train.as_ref() else { return Ok(None) };
+    let Some(plan) = plan else {
+        bail!(
+            "`{}` keeps a privacy budget for its rows, but job {} has no [privacy] section: agree on one, or remove \
+             [budget] from the node file",
+            party.name,
+            job.name
+        );
+    };
+    let data_set = data_set(source);
+    let ledger = open(budget, &data_set, &plan.spec.unit)?;
+    let recipients: Vec<&str> = job
+        .training
+        .release
+        .model
+        .iter()
+        .filter_map(|&index| job.parties.get(index).map(|party| party.name.as_str()))
+        .collect();
+    let request = Request {
+        data_set: data_set.clone(),
+        unit: plan.spec.unit.clone(),
+        job: *job.hash().as_bytes(),
+        purpose: job.name.clone(),
+        recipient: recipients.join(", "),
+        cost: Cost::Mechanisms(plan.events()),
+    };
+    let reservation = ledger.reserve(&request)?;
+    tracing::info!("privacy ledger {}: entry {} reserved", budget.ledger.display(), reservation.entry);
+    Ok(Some(Charged { ledger, reservation, path: budget.ledger.clone(), data_set }))
+}
+
+/// The ledger, made if there is none yet. Its budget is the node file's.
+fn open(config: &BudgetConfig, data_set: &str, unit: &str) -> Result<Ledger> {
+    let budget = Budget {
+        data_set: data_set.to_owned(),
+        unit: unit.to_owned(),
+        epsilon: config.epsilon,
+        delta: config.delta,
+    };
+    let ledger = match config.ledger.symlink_metadata() {
+        Ok(_) => Ledger::open(&config.ledger)?,
+        Err(_) => match Ledger::create(&config.ledger, budget) {
+            Ok(ledger) => ledger,
+            // Another job of this party made it in between.
+            Err(LedgerError::Exists(_)) => Ledger::open(&config.ledger)?,
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let stated = ledger.status()?.budget;
+    if (stated.epsilon, stated.delta) != (config.epsilon, config.delta) {
+        bail!(
+            "the ledger {} was made for epsilon {} at delta {}, but the node file's [budget] says {} at {}: a budget does not \
+             change, so correct the node file",
+            config.ledger.display(),
+            stated.epsilon,
+            stated.delta,
+            config.epsilon,
+            config.delta
+        );
+    }
+    Ok(ledger)
+}
+
+/// Names a data set by its files, so that no choice of rows within them has a budget of its own.
+fn data_set(source: &Source) -> String {
+    let files: Vec<&Path> = match source {
+        Source::Csv { file, .. } => vec![file],
+        Source::Idx { images, labels, .. } => vec![images, labels],
+    };
+    let mut hash = Sha256::new();
+    for file in files {
+        let name = file.as_os_str().as_encoded_bytes();
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+    }
+    let mut text = "sha256:".to_owned();
+    for byte in hash.finalize() {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+impl Charged {
+    /// Gives everything back: nothing was opened. A ledger that cannot be written keeps it spent, which is safe.
+    pub(super) fn give_back(self, plan: &PrivacyPlan) {
+        if let Err(error) = self.settle(plan, &[]) {
+            tracing::warn!("the privacy cost of a run that opened nothing stays spent: {error}");
+        }
+    }
+
+    /// Settles what was really spent: nothing if nothing was opened, else the steps up to the last opening.
+    pub(super) fn settle(self, plan: &PrivacyPlan, openings: &[OpeningRecord]) -> Result<LedgerEntry> {
+        let spent = openings.iter().map(|opening| plan.participations_after(opening.step)).max().unwrap_or(0);
+        self.ledger.settle(&self.reservation, &[spent])?;
+        let status = self.ledger.status()?;
+        Ok(LedgerEntry {
+            ledger: self.path.display().to_string(),
+            data_set: self.data_set,
+            entry: self.reservation.entry,
+            spent_epsilon: status.spent_epsilon,
+            budget_epsilon: status.budget.epsilon,
+            budget_delta: status.budget.delta,
+            head: status.head.hash.clone(),
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Differential privacy at a node: the budget of its own rows, and the report of a run.
+//!
+//! * [`budget`]: a party sets the cost of a job aside in its own ledger before the run and settles it after.
+//! * [`report`]: what the run claims and on what grounds, as `privacy.json` and one page to read.
+
+pub mod budget;
+pub mod report;
+
+use std::path::Path;
+
+use anyhow::{Error, Result};
+use tercet_data::model::PrivacySpent;
+use tercet_engine::OpeningRecord;
+use tercet_train::TrainError;
+use tercet_train::privacy::PrivacyPlan;
+
+use crate::config::NodeConfig;
+use crate::job::{Job, JobParty};
+use budget::Charged;
+use report::Report;
+
+/// The privacy of one run, from its charge to its report. Dropped before the end, what was charged stays spent.
+pub(crate) struct Accounted {
+    plan: Option<PrivacyPlan>,
+    charged: Option<Charged>,
+}
+
+impl Accounted {
+    /// Before the run: plans the noise and charges this party's budget.
+    ///
+    /// # Errors
+    /// A job that cannot be private as it asks, or that the budget does not cover.
+    pub(crate) fn begin(config: &NodeConfig, job: &Job, party: &JobParty) -> Result<Accounted> {
+        let plan = PrivacyPlan::new(&job.training, job.train_rows())?;
+        let charged = budget::charge(config, job, party, plan.as_ref())?;
+        Ok(Accounted { plan, charged })
+    }
+
+    /// After a run that stopped with `error`: gives the charge back if nothing can have been opened, for opening comes after the
+    /// last step. In doubt it stays spent.
+    pub(crate) fn stopped(self, job: &Job, error: &Error) {
+        let Accounted { plan: Some(plan), charged: Some(charged) } = self else { return };
+        let before_opening = match error.downcast_ref::<TrainError>() {
+            Some(TrainError::Engine { step, .. }) => {
+                *step < plan.steps && job.training.training.evaluate_every == 0
+            }
+            Some(_) => true,
+            None => false,
+        };
+        if before_opening {
+            charged.give_back(&plan);
+        } else {
+            tracing::warn!(
+                "the run stopped where something may have been opened: its privacy cost stays spent"
+            );
+        }
+    }
+
+    /// Before any party was reached: nothing was opened.
+    pub(crate) fn never_began(self) {
+        if let Accounted { plan: Some(plan), charged: Some(charged) } = self {
+            charged.give_back(&plan);
+        }
+    }
+
+    /// After a whole run: settles and writes the report.
+    ///
+    /// # Errors
+    /// When the ledger or a file cannot be written.
+    pub(crate) fn end(
+        self,
+        job: &Job,
+        party: &JobParty,
+        session: &str,
+        steps: u64,
+        openings: &[OpeningRecord],
+        out: &Path,
+    ) -> Result<()> {
+        let Some(plan) = &self.plan else { return Ok(()) };
+        let ledger = self.charged.map(|charged| charged.settle(plan, openings)).transpose()?;
+        Report::new(job, party, session, plan, steps, openings, ledger).write(out)
+    }
+}
+
+/// What a job's model has spent, for its description.
+pub(crate) fn spent(job: &Job) -> Option<PrivacySpent> {
+    let spec = &job.training.privacy.as_ref()?.spec;
+    Some(PrivacySpent { epsilon: spec.epsilon, delta: spec.delta })
+}

@@ -1,0 +1,172 @@
+//! Private runs of three processes: the report, the ledger, and the refusals before a run.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+
+use common::{NAMES, Net, files, record};
+use serde_json::Value;
+
+const PRIVACY: &str =
+    "[privacy]\nunit = \"record\"\nepsilon = 8.0\ndelta = 1e-3\nmode = \"clip\"\nclip = 1.0\n\n[release]";
+
+/// Three parties with a private job on all rows, and a budget at each of `budgets`.
+fn net(budgets: &[usize]) -> Net {
+    let net = Net::new(20);
+    net.edit_jobs("[release]", PRIVACY);
+    net.edit_jobs(
+        "layers = [{ kind = \"dense\", units = 4 }, { kind = \"relu\" }, { kind = \"dense\", units = 2 }]",
+        "layers = [{ kind = \"dense\", units = 2 }]",
+    );
+    net.edit_jobs("batch = 8", "batch = 48");
+    net.edit_jobs("learning_rate = 0.5", "learning_rate = 1.0");
+    net.edit_jobs("[privacy]", "[fixed_point]\nweight_bits = 8\n\n[privacy]");
+    budgets.iter().for_each(|&party| add_budget(&net, party, 8.5));
+    net
+}
+
+fn add_budget(net: &Net, party: usize, epsilon: f64) {
+    let budget = format!("[budget]\nledger = \"rows.ledger\"\nepsilon = {epsilon}\ndelta = 1e-3\n\n[data]");
+    net.edit(&net.config(party), "[data]", &budget);
+}
+
+fn ledger(net: &Net, party: usize) -> PathBuf {
+    net.home(party).join("rows.ledger")
+}
+
+fn spent(net: &Net, party: usize) -> f64 {
+    tercet_privacy::ledger::Ledger::open(ledger(net, party)).unwrap().status().unwrap().spent_epsilon
+}
+
+fn report(net: &Net, party: usize) -> Value {
+    serde_json::from_slice(&fs::read(net.out(party).join("privacy.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_private_run_is_reported_settled_and_not_repeated_beyond_the_budget() {
+    let net = net(&[0, 2]);
+    for ended in net.run(&[0, 1, 2]) {
+        assert!(ended.succeeded(), "{}", ended.stderr());
+    }
+    for (party, name) in NAMES.iter().enumerate() {
+        let report = report(&net, party);
+        assert_eq!(report["party"], *name);
+        assert_eq!((&report["claim"]["epsilon"], &report["claim"]["unit"]), (&8.0.into(), &"record".into()));
+        let epsilon = |view: &str| report["views"][view]["eps_exact"].as_f64().unwrap();
+        assert!(epsilon("corrupt_party") <= 8.0 && epsilon("corrupt_party") > 7.99);
+        assert!(epsilon("outsider") < epsilon("corrupt_party"));
+        let part = |key: &str| report["sensitivity"][key].as_f64().unwrap();
+        let sum = part("clipped") + part("backward_rounding") + part("coordinate_rounding");
+        assert!((part("total") / sum - 1.0).abs() < 1e-12 && part("backward_rounding") > 0.0);
+        assert_eq!(report["mechanism"]["steps_taken"], 8);
+        let opened: Vec<_> =
+            report["openings"].as_array().unwrap().iter().map(|o| o["covered"].clone()).collect();
+        assert_eq!(opened, [false, true], "the accuracy is on test rows, the model is covered");
+        assert_eq!(report["ledger"].is_null(), party == 1);
+        let page = fs::read_to_string(net.out(party).join("privacy.md")).unwrap();
+        for part in ["## Claim", "(8, 0.001)", "## Assumptions", "## Cost", "## Opened", "## Ledger"] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+    }
+    let model = tercet_data::model::read(&net.out(0).join("model"), &tercet_data::Limits::default()).unwrap();
+    let spent_by_model = model.description().training.privacy.unwrap();
+    assert_eq!((spent_by_model.epsilon, spent_by_model.delta), (8.0, 1e-3));
+    for party in [0, 2] {
+        let spent = spent(&net, party);
+        assert!(spent <= 8.0 && spent > 7.99, "{spent}");
+    }
+    assert!(!ledger(&net, 1).exists());
+
+    // The same job once more costs more than is left: refused at once, and nothing is written.
+    fs::remove_dir_all(net.out(0)).unwrap();
+    let before = fs::read(ledger(&net, 0)).unwrap();
+    net.refused(0, "above its budget of 8.5");
+    assert_eq!(fs::read(ledger(&net, 0)).unwrap(), before);
+    // Different noise: a second run by parties without a budget gives another model.
+    let _ = record(&net, 2);
+}
+
+#[test]
+fn a_party_that_waits_in_vain_gets_its_charge_back() {
+    let net = net(&[0]);
+    net.edit(&net.config(0), "deadline_seconds = 20", "deadline_seconds = 1");
+    let ended = net.start(0).wait();
+    assert!(!ended.succeeded());
+    assert_eq!(spent(&net, 0), 0.0);
+    assert!(files(&net.out(0)).is_empty());
+}
+
+#[test]
+fn a_party_that_dies_in_a_run_stays_charged_in_full() {
+    let net = net(&[0]);
+    net.edit_jobs("epochs = 8", "epochs = 100");
+    net.edit_jobs("learning_rate = 1.0", "learning_rate = 0.0625");
+    let (first, others) = (net.start(0), [1, 2].map(|party| net.start(party)));
+    while !ledger(&net, 0).exists() || spent(&net, 0) == 0.0 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    first.kill();
+    drop(others);
+    let spent = spent(&net, 0);
+    assert!(spent <= 8.0 && spent > 7.99, "{spent}");
+}
+
+#[test]
+fn two_jobs_that_race_for_one_budget_do_not_both_get_it() {
+    let (one, other) = (net(&[0]), net(&[0]));
+    // Both nodes keep one ledger and train on the same file.
+    let shared = ledger(&one, 0);
+    other.edit(&other.config(0), "ledger = \"rows.ledger\"", &format!("ledger = {shared:?}"));
+    let file = one.train_file(0);
+    other.edit(&other.config(0), "file = \"train.csv\"", &format!("file = {file:?}"));
+    for net in [&one, &other] {
+        net.edit(&net.config(0), "deadline_seconds = 20", "deadline_seconds = 3");
+    }
+    let running = [one.start(0), other.start(0)];
+    let ended = running.map(|node| node.wait());
+    let over = ended.iter().filter(|e| e.sentence().contains("above its budget")).count();
+    assert_eq!(over, 1, "{:?}", ended.map(|e| e.stderr()));
+}
+
+#[test]
+fn an_edited_ledger_stops_the_next_run() {
+    let net = net(&[0]);
+    net.edit(&net.config(0), "deadline_seconds = 20", "deadline_seconds = 1");
+    net.start(0).wait();
+    net.edit(&ledger(&net, 0), "\"epsilon\":8.5", "\"epsilon\":900.5");
+    net.refused(0, "was changed after it was written");
+}
+
+#[test]
+fn a_budget_refuses_what_is_not_private_and_what_it_was_not_made_for() {
+    let net = net(&[0]);
+    net.edit(&net.job(0), &PRIVACY.replace("[release]", ""), "");
+    net.refused(0, "has no [privacy] section");
+    assert!(!ledger(&net, 0).exists());
+    let net = self::net(&[0]);
+    net.edit(&net.config(0), "deadline_seconds = 20", "deadline_seconds = 1");
+    net.start(0).wait();
+    net.edit(&net.config(0), "epsilon = 8.5", "epsilon = 80");
+    net.refused(0, "a budget does not change");
+    net.edit(&net.config(0), "epsilon = 80", "epsilon = nan");
+    net.refused(0, "a budget does not change");
+}
+
+#[test]
+fn a_private_job_with_a_bad_value_is_refused_in_one_sentence() {
+    for (from, to, part) in [
+        ("epsilon = 8.0", "epsilon = 0.0", "privacy.epsilon is 0"),
+        ("delta = 1e-3\nmode", "delta = 1.0\nmode", "privacy.delta is 1"),
+        ("clip = 1.0", "clip = -1.0", "privacy.clip is -1"),
+        ("unit = \"record\"", "unit = \"patient\"", "privacy.unit is \"patient\""),
+        ("mode = \"clip\"", "mode = \"none\"", "unknown variant"),
+        ("clip = 1.0", "clip = 1.0\nclap = 2", "unknown field"),
+        ("weight_bits = 8", "weight_bits = 1", "fixed_point.weight_bits is 1, but weights of layer 0"),
+        ("epsilon = 8.0", "epsilon = 1e-9", "fixed_point.weight_bits"),
+    ] {
+        let net = net(&[]);
+        net.edit(&net.job(0), from, to);
+        net.refused(0, part);
+    }
+}

@@ -1,0 +1,390 @@
+//! The mechanism on the clear engine and over the helper protocol, and its deliberate faults.
+
+use ndarray::{Array1, Array2};
+use tercet_clear::ClearEngine;
+use tercet_engine::{Engine, EngineError, Meta, Opening, Policy, Reason, Rule, Shared};
+use tercet_helper::local::{self, Program};
+use tercet_privacy::PrivacyError;
+use tercet_privacy::sampler::{DiscreteGaussian, Variance, check_variance};
+use tercet_share::{Ring, Tensor, fixed};
+
+use super::noise::Noise;
+use super::{KAPPA, PrivacyPlan, clipping, numeric};
+use crate::fixtures::{RELU, data, dense, features, image, job, training};
+use crate::layers::Factors;
+use crate::spec::{BoundMode, FixedPointSpec, LayerSpec, Loss, PrivacySpec};
+use crate::{NumericPlan, Privacy, TrainError, Trainer, TrainingJob};
+
+fn spec(mode: BoundMode) -> PrivacySpec {
+    PrivacySpec {
+        unit: "record".to_owned(),
+        epsilon: 1.0,
+        delta: 1e-5,
+        mode,
+        clip: 0.5,
+        gamma: (mode == BoundMode::Normalise).then_some(0.25),
+        row_norm: Some(4.0),
+    }
+}
+
+/// A linear model on 60 rows, four epochs of three batches.
+fn linear(mode: BoundMode) -> TrainingJob {
+    let model = features(8, vec![dense(3)], Loss::SoftmaxCrossEntropy);
+    let fixed = FixedPointSpec { weight_bits: 9, ..FixedPointSpec::default() };
+    let mut job = job(model, training(4, 20, 0.5), fixed);
+    job.privacy = Some(Privacy { spec: spec(mode), corrupt: 1 });
+    job
+}
+
+/// A network of two dense layers, two steps.
+fn network(mode: BoundMode) -> TrainingJob {
+    let mut job = linear(mode);
+    job.model = features(8, vec![dense(6), RELU, dense(3)], Loss::SoftmaxCrossEntropy);
+    job.training.max_steps = Some(2);
+    job.fixed_point.range_bits = 14;
+    job
+}
+
+const ROWS: usize = 60;
+
+fn plans(job: &TrainingJob) -> (NumericPlan, PrivacyPlan) {
+    (numeric(job).unwrap(), PrivacyPlan::new(job, ROWS).unwrap().unwrap())
+}
+
+fn clear() -> ClearEngine {
+    ClearEngine::new(Policy::default()).strict()
+}
+
+/// Numbers in -1 to 1.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as f64 / f64::from(1 << 30) - 1.0
+    }
+
+    /// A row of norm `norm`.
+    fn row(&mut self, width: usize, norm: f64) -> Array1<f64> {
+        let row = Array1::from_shape_simple_fn(width, || self.next());
+        let length = row.dot(&row).sqrt();
+        row * (norm / length)
+    }
+}
+
+fn shared(e: &mut ClearEngine, rows: &Array2<f64>, frac: u32) -> <ClearEngine as Engine>::Masked {
+    let meta = Meta { rows: rows.nrows(), cols: rows.ncols(), frac, ring: Ring::FULL };
+    let values = fixed::encode_all(rows.iter().copied(), frac, Ring::FULL).unwrap();
+    e.public(&Tensor::from_vec(meta.rows, meta.cols, values), meta).unwrap()
+}
+
+/// Factors of `rows` rows for every layer of the plan, of norms from nothing to the most that the bounds allow.
+fn factors(
+    e: &mut ClearEngine,
+    plan: &PrivacyPlan,
+    numeric: &NumericPlan,
+    rows: usize,
+) -> Vec<Factors<ClearEngine>> {
+    let mut numbers = Numbers(77);
+    let widths = plan.layers.iter().enumerate().map(|(i, l)| (if i == 0 { 8 } else { 6 }, l.outputs, *l));
+    widths
+        .map(|(inputs, outputs, bounds)| {
+            let (mut a, mut d) = (Array2::zeros((rows, inputs)), Array2::zeros((rows, outputs)));
+            for row in 0..rows {
+                // The last row is as large as can be; the others go from tiny to large.
+                let part = ((row + 1) as f64 / rows as f64).powi(6);
+                let largest = (bounds.input_norm.powi(2) - 1.0).sqrt();
+                a.row_mut(row).assign(&numbers.row(inputs, 0.999 * largest * part.max(0.05)));
+                d.row_mut(row).assign(&numbers.row(outputs, 0.999 * bounds.delta_norm * part));
+            }
+            Factors { input: shared(e, &a, numeric.activation), delta: shared(e, &d, numeric.gradient) }
+        })
+        .collect()
+}
+
+fn signed(x: &<ClearEngine as Engine>::Masked) -> Vec<f64> {
+    x.elements().data().iter().map(|&v| x.meta().ring.signed(v) as f64).collect()
+}
+
+/// Norm of each row's gradient in units, from the gradient itself: every product of an input, or of the one of the bias, and a δ.
+fn contributions(factors: &[Factors<ClearEngine>], numeric: &NumericPlan) -> Vec<f64> {
+    let rows = factors[0].input.meta().rows;
+    let one = f64::from(numeric.activation).exp2();
+    (0..rows)
+        .map(|row| {
+            let squares = factors.iter().map(|f| {
+                let (inputs, outputs) = (f.input.meta().cols, f.delta.meta().cols);
+                let (a, d) = (signed(&f.input), signed(&f.delta));
+                let mut a = a[row * inputs..(row + 1) * inputs].to_vec();
+                a.push(one);
+                let d = &d[row * outputs..(row + 1) * outputs];
+                a.iter().flat_map(|a| d.iter().map(move |d| (a * d).powi(2))).sum::<f64>()
+            });
+            squares.sum::<f64>().sqrt()
+        })
+        .collect()
+}
+
+#[test]
+fn no_row_contributes_more_than_the_sensitivity() {
+    for mode in [BoundMode::Normalise, BoundMode::Clip] {
+        for job in [linear(mode), network(mode)] {
+            let (numeric, plan) = plans(&job);
+            let mut e = clear();
+            let factors = factors(&mut e, &plan, &numeric, 200);
+            let before = contributions(&factors, &numeric);
+            let bounded = clipping::bounded(&mut e, &numeric, &plan, factors).unwrap();
+            let after = contributions(&bounded, &numeric);
+            let largest = after.iter().copied().fold(0.0, f64::max);
+            let delta = plan.sensitivity.total;
+            assert!(largest <= delta, "{mode:?}: {largest} of {delta}");
+            assert!(largest > 0.9 * delta, "{mode:?}: only {largest} of {delta}: the rows check nothing");
+            // The fault: bounding switched off.
+            let unbounded = before.iter().copied().fold(0.0, f64::max);
+            assert!(unbounded > 5.0 * delta, "{mode:?}: {unbounded} of {delta}");
+            assert!(e.violations().is_empty(), "{:?}", e.violations());
+        }
+    }
+}
+
+#[test]
+fn rows_are_scaled_by_the_factor_of_their_gradient_over_all_layers() {
+    for mode in [BoundMode::Normalise, BoundMode::Clip] {
+        for job in [linear(mode), network(mode)] {
+            let (numeric, plan) = plans(&job);
+            let mut e = clear();
+            let factors = factors(&mut e, &plan, &numeric, 100);
+            let scale = f64::from(numeric.activation + numeric.gradient).exp2();
+            let norms: Vec<f64> = contributions(&factors, &numeric).iter().map(|n| n / scale).collect();
+            let before: Vec<Array2<f64>> = factors.iter().map(|f| f.delta.decode()).collect();
+            let bounded = clipping::bounded(&mut e, &numeric, &plan, factors).unwrap();
+            for (f, before) in bounded.iter().zip(&before) {
+                let after = f.delta.decode();
+                for ((row, norm), (after, before)) in
+                    norms.iter().enumerate().zip(after.rows().into_iter().zip(before.rows()))
+                {
+                    let c = match mode {
+                        BoundMode::Normalise => 1.0 / norm.hypot(0.25),
+                        BoundMode::Clip => 1.0 / norm.max(0.5),
+                    };
+                    // Very large rows lose precision in their factor, or count as zero.
+                    if *norm > 60.0 {
+                        continue;
+                    }
+                    for (after, before) in after.iter().zip(before) {
+                        let error = (after - c * before).abs();
+                        let bound = 0.01 * (c * before).abs() + 2e-4;
+                        assert!(error <= bound, "{mode:?} row {row} of norm {norm}: {after} {before} {c}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_factor_that_breaks_the_bound_counts_as_zero() {
+    let mut e = clear();
+    let squares = [0.25, 1.0, 4.0, 30.0, 100.0];
+    let over = [0.0, 0.5, 1.0, 1.0 + 0.9 * KAPPA, 1.0 + 1.1 * KAPPA, 1.2, 3.0];
+    let rows: Vec<(f64, f64)> =
+        squares.iter().flat_map(|s: &f64| over.iter().map(move |o| (*s, o / s.sqrt()))).collect();
+    let column = |pick: fn(&(f64, f64)) -> f64| {
+        Array2::from_shape_vec((rows.len(), 1), rows.iter().map(pick).collect()).unwrap()
+    };
+    let square = shared(&mut e, &column(|r| r.0), 16);
+    let c = shared(&mut e, &column(|r| r.1), 16);
+    let kept = clipping::enforced(&mut e, &c, &square, 12).unwrap().decode();
+    for ((s, c), kept) in rows.iter().zip(kept.column(0)) {
+        let expected = if c * s.sqrt() <= 1.0 + KAPPA { *c } else { 0.0 };
+        assert!((kept - expected).abs() < 1e-4, "{s} {c}: {kept}");
+    }
+}
+
+#[test]
+fn the_rounding_terms_of_the_sensitivity_are_needed() {
+    // Few fractional bits and many outputs, and δ whose every entry rounds up.
+    let mut job = linear(BoundMode::Clip);
+    job.model = features(8, vec![dense(64)], Loss::BinaryCrossEntropy);
+    job.fixed_point.gradients = Some(8);
+    job.training.max_steps = Some(1);
+    let (numeric, plan) = plans(&job);
+    let mut worst = 0f64;
+    for step in 0..40 {
+        let mut e = clear();
+        let a = Numbers(5).row(8, 3.0 + 0.02 * f64::from(step)).insert_axis(ndarray::Axis(0));
+        let d = Array2::from_elem((1, 64), 0.3);
+        let factors = vec![Factors {
+            input: shared(&mut e, &a, numeric.activation),
+            delta: shared(&mut e, &d, numeric.gradient),
+        }];
+        let bounded = clipping::bounded(&mut e, &numeric, &plan, factors).unwrap();
+        worst = worst.max(contributions(&bounded, &numeric)[0]);
+    }
+    assert!(worst > plan.sensitivity.clipped, "{worst} is within {} without them", plan.sensitivity.clipped);
+    assert!(worst <= plan.sensitivity.total, "{worst} of {}", plan.sensitivity.total);
+}
+
+/// Adds each party's noise to zeros and opens the sum; `quiet` adds none.
+struct NoiseOnly<'a> {
+    plan: &'a PrivacyPlan,
+    count: usize,
+    quiet: Option<usize>,
+}
+
+impl Program for NoiseOnly<'_> {
+    type Output = Option<Vec<i64>>;
+
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Self::Output, EngineError> {
+        let meta = Meta { rows: self.count, cols: 1, frac: 0, ring: Ring::FULL };
+        let zeros = e.public(&Tensor::zeros(self.count, 1), meta)?;
+        let (weight, bias) = (e.lift(&zeros)?, e.lift(&zeros)?);
+        let mut gradients = [crate::layers::Gradient { weight, bias }];
+        if Some(e.party()) != self.quiet {
+            Noise::new(self.plan).unwrap().add(e, &mut gradients)?;
+        }
+        let sums = e.remask(&[&gradients[0].weight, &gradients[0].bias])?;
+        let opening = Opening { reason: Reason::Model, what: "noise".to_owned(), to: vec![0] };
+        let opened = e.reveal(&[&sums[0], &sums[1]], opening)?;
+        Ok(opened.map(|t| t.iter().flatten().map(|&v| v as i64).collect()))
+    }
+}
+
+fn noise_of_three(plan: &PrivacyPlan, quiet: Option<usize>) -> Vec<i64> {
+    let policy = Policy::new(vec![Rule { reason: Reason::Model, to: vec![0] }]);
+    let [opened, ..] = local::run(&NoiseOnly { plan, count: 10_000, quiet }, &policy).unwrap();
+    opened.unwrap()
+}
+
+#[test]
+fn the_noise_of_three_parties_has_the_stated_variance_and_none_may_be_missing() {
+    let (_, plan) = plans(&linear(BoundMode::Clip));
+    let stated = 3.0 * plan.share_deviation().powi(2);
+    // The honest two of three reach σΔ.
+    let honest = 2.0 * plan.share_deviation().powi(2);
+    assert!((honest.sqrt() / (plan.sigma * plan.sensitivity.total) - 1.0).abs() < 1e-9);
+    check_variance(&noise_of_three(&plan, None), stated).unwrap();
+    for quiet in 0..3 {
+        let missing = check_variance(&noise_of_three(&plan, Some(quiet)), stated).unwrap_err();
+        assert!(matches!(missing, PrivacyError::Variance { .. }), "{missing}");
+    }
+}
+
+#[test]
+fn noise_scaled_by_a_tenth_is_noticed() {
+    let (_, plan) = plans(&linear(BoundMode::Clip));
+    let sum = |sampler: DiscreteGaussian| {
+        let mut e = clear();
+        let meta = Meta { rows: 10_000, cols: 1, frac: 0, ring: Ring::FULL };
+        let zeros = e.public(&Tensor::zeros(10_000, 1), meta).unwrap();
+        let mut gradients =
+            [crate::layers::Gradient { weight: e.lift(&zeros).unwrap(), bias: e.lift(&zeros).unwrap() }];
+        Noise::with(sampler).unwrap().add(&mut e, &mut gradients).unwrap();
+        gradients[0].weight.elements().data().iter().map(|&v| v as i64).collect::<Vec<_>>()
+    };
+    let stated = 3.0 * plan.share_deviation().powi(2);
+    check_variance(&sum(plan.sampler()), stated).unwrap();
+    let tenth = Variance::of_sigma(plan.share_deviation() * 0.1).unwrap();
+    check_variance(&sum(DiscreteGaussian::new(tenth)), stated).unwrap_err();
+    // Local randomness: nothing that both runs share decides it.
+    assert_ne!(sum(plan.sampler()), sum(plan.sampler()));
+}
+
+#[test]
+fn both_views_of_a_planned_run_are_within_its_epsilon() {
+    for mode in [BoundMode::Normalise, BoundMode::Clip] {
+        let (_, plan) = plans(&linear(mode));
+        let (outside, corrupt) = (plan.views.outsider.best(), plan.views.corrupt_party.unwrap().best());
+        assert!(corrupt <= 1.0 && corrupt > 0.999, "{corrupt}");
+        assert!(outside < corrupt, "{outside} {corrupt}");
+        // Three batches an epoch, four epochs: a record takes part four times.
+        assert_eq!((plan.steps, plan.participations), (12, 4));
+        assert_eq!([0, 1, 3, 4, 12].map(|steps| plan.participations_after(steps)), [0, 1, 1, 2, 4]);
+    }
+    let mut two = linear(BoundMode::Clip);
+    let one = PrivacyPlan::new(&two, ROWS).unwrap().unwrap();
+    two.privacy.as_mut().unwrap().corrupt = 2;
+    let two = PrivacyPlan::new(&two, ROWS).unwrap().unwrap();
+    let ratio = two.share_deviation() / one.share_deviation();
+    assert!((ratio - 2f64.sqrt()).abs() < 0.01, "one honest party's noise alone must do: {ratio}");
+}
+
+#[test]
+fn a_private_training_learns_and_is_never_the_same_twice() {
+    for mode in [BoundMode::Normalise, BoundMode::Clip] {
+        let mut job = linear(mode);
+        job.training.batch = 600;
+        job.training.epochs = 8;
+        job.training.learning_rate = if mode == BoundMode::Clip { 4.0 } else { 2.0 };
+        job.fixed_point.weight_bits = 8;
+        let rows = data(&job.model, 600, 200);
+        let run = || {
+            let engine = ClearEngine::new(job.release.policy()).strict();
+            let mut trainer = Trainer::new(engine, &job, rows.clone()).unwrap();
+            let outcome = trainer.run(&mut |_, _| {}).unwrap();
+            assert!(trainer.engine().violations().is_empty());
+            outcome
+        };
+        let (first, second) = (run(), run());
+        let accuracy = first.metrics[0].accuracy.unwrap();
+        assert!(accuracy > 0.8, "{mode:?}: {accuracy}");
+        assert_ne!(first.model, second.model, "{mode:?}");
+    }
+}
+
+#[test]
+fn rows_are_shortened_by_their_owner_and_bad_targets_refused() {
+    let job = linear(BoundMode::Clip);
+    let mut rows = data(&job.model, 40, 20);
+    let values = rows.train[0].values.as_mut().unwrap();
+    values.features.row_mut(3).fill(100.0);
+    let privacy = job.privacy.as_ref().unwrap();
+    super::rows::bound(&mut rows, privacy).unwrap();
+    let features = &rows.train[0].values.as_ref().unwrap().features;
+    let norms = features.rows().into_iter().map(|r| r.dot(&r).sqrt());
+    let largest = norms.fold(0f32, f32::max);
+    assert!((3.999..=4.00001).contains(&largest), "{largest}");
+    rows.train[0].values.as_mut().unwrap().targets[(5, 0)] = 7.0;
+    let error = super::rows::bound(&mut rows, privacy).unwrap_err().to_string();
+    assert!(error.contains("row 5") && !error.contains('7'), "{error}");
+}
+
+#[test]
+fn what_cannot_be_private_is_refused_in_one_sentence() {
+    let refused = |change: &dyn Fn(&mut TrainingJob), part: &str| {
+        let mut job = linear(BoundMode::Normalise);
+        change(&mut job);
+        let error = PrivacyPlan::new(&job, ROWS).map(|_| ()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(part), "expected {part:?} in: {text}");
+        error
+    };
+    fn privacy(job: &mut TrainingJob) -> &mut PrivacySpec {
+        &mut job.privacy.as_mut().unwrap().spec
+    }
+    for delta in [0.0, 1.0, -1e-5, f64::NAN] {
+        refused(&|job| privacy(job).delta = delta, "privacy.delta is");
+    }
+    refused(&|job| privacy(job).epsilon = 0.0, "privacy.epsilon is 0");
+    refused(&|job| privacy(job).unit = "patient".to_owned(), "privacy.unit is \"patient\"");
+    refused(&|job| privacy(job).clip = f64::INFINITY, "privacy.clip is inf");
+    refused(&|job| privacy(job).row_norm = Some(0.0), "privacy.row_norm is 0");
+    refused(&|job| privacy(job).mode = BoundMode::Clip, "privacy.gamma");
+    refused(&|job| job.privacy.as_mut().unwrap().corrupt = 3, "at least one must be honest");
+    refused(&|job| job.standardise = true, "not covered by the noise");
+    refused(&|job| job.model.loss = Loss::MeanSquaredError, "mean-squared-error");
+    refused(&|job| job.fixed_point.weight_bits = 2, "fixed_point.weight_bits is 2, but weights of layer 0");
+    refused(&|job| job.fixed_point.range_bits = 4, "fixed_point.range_bits is 4, but outputs of layer 0");
+    let conv = LayerSpec::Conv2d { channels: 2, kernel: 3, stride: 1, padding: 1 };
+    let layers = vec![conv, RELU, LayerSpec::Flatten {}, dense(3)];
+    refused(&|job| job.model = image(6, layers.clone(), Loss::SoftmaxCrossEntropy), "layer 0 (conv2d)");
+    let out_of_reach = refused(
+        &|job| {
+            privacy(job).epsilon = 1e-9;
+            privacy(job).delta = 1e-15;
+            job.training.epochs = 1_000_000;
+        },
+        "out of reach",
+    );
+    assert!(matches!(out_of_reach, TrainError::Privacy(_)));
+}

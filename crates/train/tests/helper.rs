@@ -1,0 +1,273 @@
+//! Training by three parties over the helper protocol, in one process.
+
+use std::thread;
+
+use ndarray::Array2;
+use tercet_engine::{Cost, Engine};
+use tercet_helper::{CostEngine, Role, Roles, join_session};
+use tercet_net::PartyId;
+use tercet_net::memory::{self, MemoryTransport};
+use tercet_share::EphemeralKey;
+use tercet_train::spec::{
+    BoundMode, FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, PrivacySpec, Schedule,
+    TrainingSpec,
+};
+use tercet_train::{
+    DataSets, Outcome, Privacy, Release, RowValues, Rows, TrainError, Trainer, TrainingJob, plaintext,
+};
+
+fn roles() -> Roles {
+    let [e0, e1, h] = PartyId::ALL;
+    Roles { evaluators: [e0, e1], dealer: h }
+}
+
+fn job(model: ModelSpec, momentum: f64) -> TrainingJob {
+    let training = TrainingSpec {
+        epochs: 3,
+        batch: 16,
+        learning_rate: 0.25,
+        momentum,
+        weight_decay: 0.0,
+        seed: 3,
+        schedule: Schedule::default(),
+        optimiser: Optimiser::Sgd,
+        max_steps: None,
+        evaluate_every: 0,
+    };
+    let fixed_point = FixedPointSpec {
+        activations: Some(12),
+        gradients: Some(14),
+        range_bits: 5,
+        ..FixedPointSpec::default()
+    };
+    let release = Release { model: vec![0, 2], accuracy: vec![0, 1, 2], loss: vec![1] };
+    TrainingJob { model, training, fixed_point, standardise: false, privacy: None, release }
+}
+
+fn classifier() -> ModelSpec {
+    let layers = vec![LayerSpec::Dense { units: 10 }, LayerSpec::Relu {}, LayerSpec::Dense { units: 3 }];
+    ModelSpec { input: InputSpec::Features(6), layers, loss: Loss::SoftmaxCrossEntropy }
+}
+
+fn images() -> ModelSpec {
+    let layers = vec![
+        LayerSpec::Conv2d { channels: 3, kernel: 3, stride: 1, padding: 1 },
+        LayerSpec::Relu {},
+        LayerSpec::MaxPool { size: 2 },
+        LayerSpec::AvgPool { size: 2 },
+        LayerSpec::Flatten {},
+        LayerSpec::Dropout { rate: 0.25 },
+        LayerSpec::Dense { units: 3 },
+    ];
+    ModelSpec {
+        input: InputSpec::Image { channels: 1, height: 8, width: 8 },
+        layers,
+        loss: Loss::SoftmaxCrossEntropy,
+    }
+}
+
+/// Points near one corner per class, by a fixed rule.
+fn rows(owner: usize, count: usize, inputs: usize, salt: usize) -> Rows {
+    let features = Array2::from_shape_fn((count, inputs), |(r, c)| {
+        let noise = ((r * 31 + c * 17 + owner * 7 + salt) * 2654435761 % 1000) as f32 / 1000.0 - 0.5;
+        noise + if c % 3 == r % 3 { 0.8 } else { -0.2 }
+    });
+    let targets = Array2::from_shape_fn((count, 3), |(r, k)| f32::from(u8::from(r % 3 == k)));
+    Rows { owner, rows: count, values: Some(RowValues { features, targets }) }
+}
+
+fn data(inputs: usize) -> DataSets {
+    DataSets {
+        train: vec![rows(0, 20, inputs, 1), rows(1, 13, inputs, 2), rows(2, 17, inputs, 3)],
+        test: vec![rows(1, 30, inputs, 4)],
+    }
+}
+
+/// The data as `party` has it: the others' values are missing.
+fn seen_by(data: &DataSets, party: usize) -> DataSets {
+    let mut own = data.clone();
+    for set in own.train.iter_mut().chain(&mut own.test).filter(|s| s.owner != party) {
+        set.values = None;
+    }
+    own
+}
+
+fn train<E: Engine + 'static>(
+    engine: E,
+    job: &TrainingJob,
+    data: DataSets,
+) -> Result<(Outcome, Cost, E), TrainError> {
+    let mut trainer = Trainer::new(engine, job, data)?;
+    let outcome = trainer.run(&mut |_, _| {})?;
+    let cost = trainer.engine().measured();
+    Ok((outcome, cost, trainer.into_engine()))
+}
+
+fn party(
+    transport: MemoryTransport,
+    key: EphemeralKey,
+    job: &TrainingJob,
+    data: DataSets,
+) -> Result<(Outcome, Cost), TrainError> {
+    let identities = [[1; 32], [2; 32], [3; 32]];
+    match join_session(transport, roles(), key, identities, job.release.policy())? {
+        Role::Evaluator(e) => train(*e, job, data).map(|(o, c, _)| (o, c)),
+        Role::Dealer(d) => train(*d, job, data).map(|(o, c, _)| (o, c)),
+    }
+}
+
+fn three_parties(job: &TrainingJob, data: &DataSets) -> Vec<(Outcome, Cost)> {
+    let keys: [EphemeralKey; 3] = std::array::from_fn(|_| EphemeralKey::generate().unwrap());
+    let options = memory::Options {
+        keys: std::array::from_fn(|i| keys[i].public().to_vec()),
+        ..memory::Options::default()
+    };
+    let mesh = memory::mesh_with(["E0", "E1", "H"], options).unwrap();
+    thread::scope(|scope| {
+        let threads: Vec<_> = mesh
+            .into_iter()
+            .zip(keys)
+            .enumerate()
+            .map(|(i, (transport, key))| {
+                scope.spawn(move || party(transport, key, job, seen_by(data, i)).unwrap())
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    })
+}
+
+fn largest_difference(a: &Outcome, b: &Outcome) -> f32 {
+    let (a, b) = (a.model.as_ref().unwrap(), b.model.as_ref().unwrap());
+    let layers = a.layers.iter().zip(&b.layers);
+    layers
+        .flat_map(|(a, b)| a.weight.iter().zip(&b.weight).chain(a.bias.iter().zip(&b.bias)))
+        .fold(0.0, |m, (a, b)| m.max((a - b).abs()))
+}
+
+fn follows(job: &TrainingJob, bound: f32) {
+    let data = data(job.model.input.len());
+    let float = plaintext::train(job, &data, &mut |_| {}).unwrap();
+    let parties = three_parties(job, &data);
+    let (e0, e1, h) = (&parties[0].0, &parties[1].0, &parties[2].0);
+    let worst = largest_difference(e0, &float);
+    assert!(worst < bound, "weights differ by {worst}");
+    assert_eq!(e0.model, h.model);
+    assert!(e1.model.is_none());
+    let accuracy = float.metrics[0].accuracy.unwrap();
+    for outcome in [e0, e1, h] {
+        assert!((outcome.metrics[0].accuracy.unwrap() - accuracy).abs() < 0.07, "{:?}", outcome.metrics);
+    }
+    let loss = e1.metrics[0].loss.unwrap();
+    assert!((loss - float.metrics[0].loss.unwrap()).abs() < 0.02, "{loss}");
+    assert!(e0.metrics[0].loss.is_none() && h.metrics[0].loss.is_none());
+}
+
+#[test]
+fn three_parties_train_as_in_floating_point() {
+    follows(&job(classifier(), 0.0), 0.02);
+}
+
+#[test]
+fn three_parties_train_with_momentum() {
+    let mut job = job(classifier(), 0.5);
+    job.training.weight_decay = 0.01;
+    follows(&job, 0.03);
+}
+
+#[test]
+fn three_parties_train_a_convolution_with_pooling_and_dropout() {
+    follows(&job(images(), 0.0), 0.03);
+}
+
+#[test]
+fn three_parties_standardise_features_without_opening_any() {
+    let mut job = job(classifier(), 0.0);
+    job.standardise = true;
+    follows(&job, 0.03);
+}
+
+#[test]
+fn three_parties_train_with_sigmoid_and_squared_error() {
+    let mut model = classifier();
+    model.layers[1] = LayerSpec::Sigmoid {};
+    model.loss = Loss::MeanSquaredError;
+    follows(&job(model, 0.0), 0.02);
+}
+
+/// The classifier, two private steps on all rows.
+fn private(mode: BoundMode) -> TrainingJob {
+    let mut job = job(classifier(), 0.0);
+    (job.training.batch, job.training.epochs, job.training.learning_rate) = (50, 2, 0.5);
+    job.fixed_point = FixedPointSpec { range_bits: 16, weight_bits: 9, ..FixedPointSpec::default() };
+    let spec = PrivacySpec {
+        unit: "record".to_owned(),
+        epsilon: 50.0,
+        delta: 1e-3,
+        mode,
+        clip: 1.0,
+        gamma: None,
+        row_norm: None,
+    };
+    job.privacy = Some(Privacy { spec, corrupt: 1 });
+    job
+}
+
+#[test]
+fn three_parties_train_privately_at_the_declared_cost_and_agree_on_the_model() {
+    for mode in [BoundMode::Normalise, BoundMode::Clip] {
+        let job = private(mode);
+        let data = data(6);
+        let parties = three_parties(&job, &data);
+        assert_eq!(parties[0].0.model, parties[2].0.model);
+        let accuracy = parties[0].0.metrics[0].accuracy.unwrap();
+        assert!(accuracy > 0.6, "{mode:?}: {accuracy}");
+        let (_, _, counter) = train(CostEngine::new(roles()), &job, data.clone()).unwrap();
+        let declared = counter.measured();
+        for (i, (_, measured)) in parties.into_iter().enumerate() {
+            assert_eq!(measured.online[i], declared.online[i], "{mode:?} party {i}");
+            assert_eq!(measured.offline[i], declared.offline[i], "{mode:?} party {i}");
+        }
+    }
+}
+
+#[test]
+fn a_private_step_takes_the_rounds_that_bounding_takes_and_none_for_noise() {
+    let rounds = |job: &TrainingJob, steps| {
+        let mut job = job.clone();
+        job.training.max_steps = Some(steps);
+        job.release = Release::default();
+        train(CostEngine::new(roles()), &job, data(6)).unwrap().1.rounds
+    };
+    let step = |job: &TrainingJob| rounds(job, 2) - rounds(job, 1);
+    for (mode, extra) in [(BoundMode::Normalise, 18), (BoundMode::Clip, 22)] {
+        let private = private(mode);
+        let mut open = private.clone();
+        open.privacy = None;
+        assert_eq!(step(&private) - step(&open), extra, "{mode:?}");
+    }
+}
+
+#[test]
+fn the_cost_engine_declares_what_a_training_sends() {
+    let job = job(classifier(), 0.0);
+    let data = data(6);
+    let (_, _, counter) = train(CostEngine::new(roles()), &job, data.clone()).unwrap();
+    let declared = counter.measured();
+    for (i, (_, measured)) in three_parties(&job, &data).into_iter().enumerate() {
+        assert_eq!(measured.online[i], declared.online[i], "party {i}");
+        assert_eq!(measured.offline[i], declared.offline[i], "party {i}");
+    }
+}
+
+#[test]
+fn a_step_of_two_layers_takes_at_most_26_rounds() {
+    let job = job(classifier(), 0.0);
+    let rounds = |steps| {
+        let mut one = job.clone();
+        one.training.max_steps = Some(steps);
+        one.release = Release::default();
+        train(CostEngine::new(roles()), &one, data(6)).unwrap().1.rounds
+    };
+    let step = rounds(3) - rounds(2);
+    assert!((10..=26).contains(&step), "{step} rounds");
+}

@@ -1,0 +1,255 @@
+//! Stored material: the same results as on the fly, used once, whatever happens in between.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tercet_engine::{Engine, EngineError, Gate, Meta, Relu, Sign, Term, Truncate, Var};
+use tercet_net::memory::{self, MemoryTransport};
+use tercet_net::{Phase, Transport};
+use tercet_ot::extension::FieldBits;
+use tercet_ot::preprocessing::join_session;
+use tercet_ot::preprocessing::store::{
+    Binding, Recorder, StoreError, Unspoken, inspect, join_stored_session,
+};
+use tercet_share::{Bilinear, EphemeralKey, Ring};
+
+use crate::support::{TestRng, half_finished, integers, open_all, opening, share};
+
+const JOB: [u8; 32] = [9; 32];
+const OWN: &[u8] = b"a secret that lies elsewhere";
+
+fn binding(party: usize) -> Binding {
+    Binding { job: JOB, party: party as u8 }
+}
+
+/// Three parties with fresh keys, each in a thread.
+fn parties<R: Send>(
+    program: impl Fn(MemoryTransport, EphemeralKey) -> Result<R, EngineError> + Sync,
+) -> Vec<Result<R, EngineError>> {
+    let keys: [EphemeralKey; 3] = std::array::from_fn(|_| EphemeralKey::generate().unwrap());
+    let options = memory::Options {
+        keys: std::array::from_fn(|i| keys[i].public().to_vec()),
+        deadline: Duration::from_secs(10),
+        ..memory::Options::default()
+    };
+    let mesh = memory::mesh_with(["P0", "P1", "P2"], options).unwrap();
+    let program = &program;
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            mesh.into_iter().zip(keys).map(|(t, k)| scope.spawn(move || program(t, k))).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    })
+}
+
+/// Every kind of material.
+fn program<E: Engine>(e: &mut E, secret: &[i64]) -> Result<Option<Vec<Vec<i64>>>, EngineError> {
+    let meta = Meta { rows: secret.len() / 4, cols: 4, frac: 0, ring: Ring::FULL };
+    let x = share(e, 2, secret, meta)?;
+    let z = half_finished(e, secret, 8, 64)?;
+    let truncate = |out| Truncate { value: &z, shift: 8, out };
+    let full = Ring::FULL;
+    let (y, b) = e.relu(&[Relu { truncate: truncate(full), width: 30 }])?.swap_remove(0);
+    let g = e.gate(&[Gate { truncate: truncate(full), bit: &b }])?.swap_remove(0);
+    let s = e.truncate(&[truncate(Ring::new(44)?)])?.swap_remove(0);
+    let (signs, _) = e.nonnegative(&[Sign { value: &x, width: 40 }], &[])?;
+    let best = e.argmax(&x, 4, 40)?;
+    let terms = [Term { coefficient: 1.0, powers: vec![2, 1, 1] }];
+    let cube = e.polynomial(&[Var::Masked(&x), Var::Bit(&signs[0]), Var::Bit(&best)], &terms, 0)?;
+    let square = e.product(&Bilinear::MatMul { left_t: true, right_t: false }, &x, &x)?;
+    let out = e.remask(&[&cube, &square])?;
+    let opened = e.reveal(&[&y, &g, &s, &out[0], &out[1]], opening(&[0]))?;
+    Ok(opened.map(|all| all.iter().map(|t| integers(t, 0)).collect()))
+}
+
+/// Makes a store for every party under `folder`, from a program on zeros.
+fn preprocess(folder: &Path, n: usize) {
+    let made = parties(|transport, key| {
+        let me = transport.me().index();
+        let transport = Unspoken::new(transport);
+        let engine =
+            join_session(transport, FieldBits::default(), key, [[1; 32], [2; 32], [3; 32]], open_all())?;
+        let folder = folder.join(me.to_string());
+        let mut engine = Recorder::begin(engine, &folder, OWN, &binding(me)).unwrap();
+        program(&mut engine, &vec![0; n])?;
+        let (transport, recorder) = engine.into_parts();
+        assert_eq!(transport.meter().snapshot().sent(Phase::Online).payload_bytes, 0);
+        assert!(recorder.finish().unwrap() > 1000);
+        Box::new(transport).close().unwrap();
+        Ok(())
+    });
+    made.into_iter().for_each(|m| m.unwrap());
+}
+
+fn consume(folder: &Path, secret: &[i64]) -> Vec<Result<Option<Vec<Vec<i64>>>, EngineError>> {
+    parties(|transport, _| {
+        let me = transport.me().index();
+        let folder = folder.join(me.to_string());
+        let mut engine = join_stored_session(transport, &folder, OWN, &binding(me), open_all())?;
+        let out = program(&mut engine, secret)?;
+        Box::new(engine.into_transport()).close().unwrap();
+        Ok(out)
+    })
+}
+
+#[test]
+fn a_stored_run_gives_the_values_of_its_own_data_and_sends_nothing_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = TestRng(77);
+    let secret: Vec<i64> = (0..80).map(|_| rng.signed(1 << 20)).collect();
+    preprocess(folder.path(), secret.len());
+    let mut outputs = consume(folder.path(), &secret);
+    let opened = outputs.swap_remove(0).unwrap().unwrap();
+    for (i, &v) in secret.iter().enumerate() {
+        let x = v as f64 / 256.0;
+        assert!((opened[0][i] as f64 - x.max(0.0)).abs() < 1.5);
+        assert!((opened[1][i] as f64 - if opened[0][i] > 0 { x } else { 0.0 }).abs() < 1.5);
+        assert!((opened[2][i] as f64 - x).abs() < 1.5);
+        let run = &secret[i / 4 * 4..i / 4 * 4 + 4];
+        let first = run.iter().position(|w| w == run.iter().max().unwrap()) == Some(i % 4);
+        assert_eq!(opened[3][i], if v >= 0 && first { v * v } else { 0 });
+    }
+    for i in 0..4 {
+        for j in 0..4 {
+            let want: i64 = secret.chunks(4).map(|row| row[i] * row[j]).sum();
+            assert_eq!(opened[4][i * 4 + j], want);
+        }
+    }
+    for again in consume(folder.path(), &secret) {
+        assert!(again.unwrap_err().to_string().contains("was used before"));
+    }
+}
+
+#[test]
+fn a_store_of_another_job_party_session_key_or_size_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    preprocess(folder.path(), 40);
+    let own = folder.path().join("0");
+    let other_job = Binding { job: [8; 32], party: 0 };
+    assert!(matches!(inspect(&own, &other_job), Err(StoreError::Foreign { what: "job", .. })));
+    assert!(matches!(inspect(&own, &binding(1)), Err(StoreError::Foreign { what: "party", .. })));
+    inspect(&own, &binding(0)).unwrap();
+
+    // Of different preprocessings: refused before anything is taken.
+    let second = tempfile::tempdir().unwrap();
+    preprocess(second.path(), 40);
+    fs::rename(second.path().join("1"), folder.path().join("other")).unwrap();
+    fs::rename(folder.path().join("1"), second.path().join("1")).unwrap();
+    fs::rename(folder.path().join("other"), folder.path().join("1")).unwrap();
+    for result in consume(folder.path(), &[0; 40]) {
+        assert!(result.is_err());
+    }
+    for party in 0..3 {
+        inspect(&folder.path().join(party.to_string()), &binding(party)).unwrap();
+    }
+
+    // Of another size: the error names what is missing.
+    let third = tempfile::tempdir().unwrap();
+    preprocess(third.path(), 40);
+    let errors: Vec<String> =
+        consume(third.path(), &[0; 44]).into_iter().map(|r| r.unwrap_err().to_string()).collect();
+    assert!(errors.iter().any(|e| e.contains("it was made for another run")), "{errors:?}");
+}
+
+#[test]
+fn a_changed_byte_anywhere_in_the_frames_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    preprocess(folder.path(), 8);
+    let material = folder.path().join("2").join("material");
+    let mut bytes = fs::read(&material).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&material, bytes).unwrap();
+    let results = consume(folder.path(), &[0; 8]);
+    assert!(results[2].as_ref().unwrap_err().to_string().contains("damaged"));
+}
+
+/// What a process says that took the store.
+const MINE: &str = "the material is mine";
+
+/// Says so on stdout if it takes the store: run as a process of its own.
+fn take(folder: &Path) {
+    use tercet_ot::preprocessing::store::Stored;
+    if Stored::take(folder, OWN, &binding(0)).is_ok() {
+        std::io::Write::write_all(&mut std::io::stdout(), MINE.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn no_store_is_taken_twice_across_sigkill_at_any_moment() {
+    const FOLDER: &str = "TERCET_TEST_STORE";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        take(Path::new(&folder));
+        return;
+    }
+    let source = tempfile::tempdir().unwrap();
+    preprocess(source.path(), 4);
+    let child = |folder: &Path| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([
+            "--exact",
+            "stored::no_store_is_taken_twice_across_sigkill_at_any_moment",
+            "--nocapture",
+        ]);
+        command.env(FOLDER, folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let taken = |child: &mut std::process::Child| {
+        let out = BufReader::new(child.stdout.take().unwrap());
+        out.lines().filter(|line| line.as_ref().is_ok_and(|l| l.contains(MINE))).count()
+    };
+    let (mut before, mut after) = (0, 0);
+    for round in 0..60u64 {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["material", "unused"] {
+            fs::copy(source.path().join("0").join(file), folder.path().join(file)).unwrap();
+        }
+        let mut first = child(folder.path());
+        thread::sleep(Duration::from_micros(150 * round));
+        first.kill().unwrap();
+        let one = taken(&mut first);
+        first.wait().unwrap();
+        // Two at once: at most one of them, and none if the first one did.
+        let (mut second, mut third) = (child(folder.path()), child(folder.path()));
+        let others = taken(&mut second) + taken(&mut third);
+        second.wait().unwrap();
+        third.wait().unwrap();
+        assert!(one + others <= 1, "round {round}: taken {one} and {others} times");
+        before += others;
+        after += 1 - others;
+    }
+    assert!(before > 0 && after > 0, "killed before {before} and after {after} times: widen the delays");
+}
+
+#[test]
+fn a_store_whose_taking_stopped_after_any_step_is_never_taken_again() {
+    use tercet_ot::preprocessing::store::Stored;
+    let source = tempfile::tempdir().unwrap();
+    preprocess(source.path(), 4);
+    let copy = || {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["material", "unused"] {
+            fs::copy(source.path().join("0").join(file), folder.path().join(file)).unwrap();
+        }
+        folder
+    };
+    // Stopped after the rename, and after the deletion.
+    let folder = copy();
+    fs::rename(folder.path().join("unused"), folder.path().join("taken")).unwrap();
+    assert!(matches!(Stored::take(folder.path(), OWN, &binding(0)), Err(StoreError::Used { .. })));
+    fs::remove_file(folder.path().join("taken")).unwrap();
+    assert!(matches!(Stored::take(folder.path(), OWN, &binding(0)), Err(StoreError::Used { .. })));
+    // Put back by hand beside a taken one.
+    let folder = copy();
+    fs::copy(folder.path().join("unused"), folder.path().join("taken")).unwrap();
+    assert!(matches!(Stored::take(folder.path(), OWN, &binding(0)), Err(StoreError::Used { .. })));
+    // Making was cut short: no mark.
+    let folder = copy();
+    fs::remove_file(folder.path().join("unused")).unwrap();
+    assert!(matches!(inspect(folder.path(), &binding(0)), Err(StoreError::Used { .. })));
+    // Another private key.
+    let folder = copy();
+    assert!(matches!(Stored::take(folder.path(), b"another", &binding(0)), Err(StoreError::Damaged { .. })));
+}
