@@ -103,7 +103,7 @@ impl FrameQueue {
             if let Some(end) = state.refused.as_ref().or(state.end.as_ref()) {
                 return Err(Stopped::Ended { end: end.clone(), waited: start.elapsed() });
             }
-            if state.frames.is_empty() || state.bytes + frame.cost() <= self.capacity {
+            if state.frames.is_empty() || state.bytes.saturating_add(frame.cost()) <= self.capacity {
                 self.add(state, frame);
                 return Ok(());
             }
@@ -120,7 +120,7 @@ impl FrameQueue {
     pub(crate) fn pop_blocking(
         &self,
         deadline: Duration,
-        check: impl Fn(&Header) -> Result<(), NetError>,
+        mut check: impl FnMut(&Header) -> Result<(), NetError>,
     ) -> Result<Vec<u8>, Stopped> {
         let start = Instant::now();
         let mut state = self.lock();

@@ -1,8 +1,8 @@
 //! The node file: what one party keeps to itself. Where its key, its data and its results are, and where it listens.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -174,10 +174,19 @@ impl NodeConfig {
     }
 }
 
+/// Most bytes of a file of this party's own settings.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// A TOML file as a value.
 pub(crate) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let mut text = String::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_BYTES {
+        let message = format!("it holds more than {MAX_BYTES} bytes, and settings are a short text");
+        return Err(ConfigError::Meaning { path: path.to_owned(), message });
+    }
     toml::from_str(&text).map_err(|error| {
         let (line, message) = toml_fault::describe(&text, &error);
         ConfigError::Form { path: path.to_owned(), line, message }

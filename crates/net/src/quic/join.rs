@@ -1,14 +1,14 @@
 //! Bringing the three parties together: the party with the higher index dials, the lower answers.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{ClientConfig, Connecting, Connection, ConnectionError, Endpoint, Incoming, ServerConfig};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -20,11 +20,14 @@ use super::tls::{OwnKey, SERVER_NAME, Verifier, client};
 use super::tuning;
 use crate::{NetError, Party, PartyId, Roster};
 
-/// Handshakes served at the same time; more must prove their address first, or are refused.
-const HANDSHAKES: usize = 8;
+/// Handshakes served at the same time. One more ends the oldest: who stalls gives way, and a peer needs two round trips.
+const HANDSHAKES: usize = 32;
 
 /// How long an answered TLS handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// Between two log lines about callers that are no peers, so that they cannot fill a disk.
+const GRUMBLE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a failed party stays to tell the peers why.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -249,31 +252,73 @@ async fn resolve(name: &str) -> Result<SocketAddr, Fault> {
     addresses.next().ok_or_else(|| failed("no address".to_owned()))
 }
 
-/// Answers connections until the meeting ends.
+/// Answers connections until the meeting ends. A caller first proves its address, which costs it a round trip and this side
+/// no memory.
 async fn answer(
     endpoint: Endpoint,
     meeting: Arc<Meeting>,
     server: Arc<QuicServerConfig>,
     verifier: Arc<Verifier>,
 ) {
-    let busy = Arc::new(AtomicUsize::new(0));
+    let strangers = Arc::new(Strangers::default());
+    // Dropping a sender ends its handshake; one that has ended has dropped its receiver.
+    let mut served: VecDeque<oneshot::Sender<()>> = VecDeque::new();
     let mut tasks = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
         while tasks.try_join_next().is_some() {}
-        if busy.load(Ordering::Relaxed) >= HANDSHAKES {
-            if incoming.may_retry() && !incoming.remote_address_validated() {
-                // Costs the other side a round trip and this side nothing.
-                let _ = incoming.retry();
-            } else {
-                incoming.refuse();
-            }
+        if !incoming.remote_address_validated() {
+            // Fails only for an address that is validated.
+            let _ = incoming.retry();
             continue;
         }
         let from = incoming.remote_address();
         let Ok(connecting) = accept(incoming, server.clone(), &meeting.local.options) else { continue };
-        let busy = Busy::new(&busy);
-        let (meeting, verifier) = (meeting.clone(), verifier.clone());
-        tasks.spawn(async move { answer_one(connecting, from, &meeting, &verifier, busy).await });
+        served.retain(|handshake| !handshake.is_closed());
+        if served.len() >= HANDSHAKES {
+            served.pop_front();
+        }
+        let (keep, evicted) = oneshot::channel();
+        served.push_back(keep);
+        let (meeting, verifier, strangers) = (meeting.clone(), verifier.clone(), strangers.clone());
+        tasks.spawn(async move {
+            match answer_one(connecting, &meeting.local, evicted).await {
+                Ok((peer, connection)) => {
+                    if let Err(fault) = meeting.meet(&peer, connection).await {
+                        meeting.judge(&peer, fault).await;
+                    }
+                }
+                // Whoever this was, it did not prove to be a peer, so it must not end the meeting.
+                Err(what) => {
+                    let what = verifier.fault().map_or(what, |fault| fault.to_string());
+                    strangers.refused(from, &what);
+                    let local = &meeting.local;
+                    for peer in local.me.others().into_iter().filter(|peer| *peer > local.me) {
+                        meeting.see(peer, format!("a connection from {from} with {what}"));
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Callers that proved to be no peers.
+#[derive(Default)]
+struct Strangers(Mutex<(Option<Instant>, u64)>);
+
+impl Strangers {
+    /// Says so, now and then.
+    fn refused(&self, from: SocketAddr, what: &str) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, unsaid) = &mut *said;
+        if last.is_some_and(|last| last.elapsed() < GRUMBLE_EVERY) {
+            *unsaid += 1;
+            return;
+        }
+        match std::mem::take(unsaid) {
+            0 => tracing::warn!(%from, "refused a connection that presented {what}"),
+            more => tracing::warn!(%from, "refused a connection that presented {what}, and {more} others before it"),
+        }
+        *last = Some(Instant::now());
     }
 }
 
@@ -288,32 +333,18 @@ fn accept(
     incoming.accept_with(Arc::new(config))
 }
 
+/// One handshake, until it has taken too long or gives way to a newer one. The error is in words.
 async fn answer_one(
     connecting: Connecting,
-    from: SocketAddr,
-    meeting: &Meeting,
-    verifier: &Verifier,
-    busy: Busy,
-) {
-    let local = &meeting.local;
-    let opened = timeout(HANDSHAKE_TIME, open(connecting, local)).await;
-    drop(busy);
-    match opened {
-        Ok(Ok((peer, connection))) => {
-            if let Err(fault) = meeting.meet(&peer, connection).await {
-                meeting.judge(&peer, fault).await;
-            }
-        }
-        // Whoever this was, it did not prove to be a peer, so it must not end the meeting.
-        Ok(Err(error)) => {
-            let fault = verifier.fault().map(|fault| fault.to_string());
-            let what = fault.unwrap_or_else(|| describe(&error, local.options.deadline / 2));
-            tracing::warn!(%from, "refused a connection that presented {what}");
-            for peer in local.me.others().into_iter().filter(|peer| *peer > local.me) {
-                meeting.see(peer, format!("a connection from {from} with {what}"));
-            }
-        }
-        Err(_) => tracing::warn!(%from, "dropped a connection that did not finish its handshake in time"),
+    local: &Local,
+    evicted: oneshot::Receiver<()>,
+) -> Result<(Party, Connection), String> {
+    tokio::select! {
+        opened = timeout(HANDSHAKE_TIME, open(connecting, local)) => match opened {
+            Ok(opened) => opened.map_err(|error| describe(&error, local.options.deadline / 2)),
+            Err(_) => Err("a handshake that did not end in time".to_owned()),
+        },
+        _ = evicted => Err("a handshake that gave way to newer ones".to_owned()),
     }
 }
 
@@ -333,20 +364,4 @@ async fn open(connecting: Connecting, local: &Local) -> Result<(Party, Connectio
 /// An error as far as a close frame carries it.
 pub(super) fn words(error: &NetError) -> String {
     format!("it stopped because of: {error}")
-}
-
-/// Counts a handshake in progress.
-struct Busy(Arc<AtomicUsize>);
-
-impl Busy {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -11,6 +11,7 @@ mod certificate;
 mod fault;
 #[cfg(test)]
 mod hostile;
+pub mod inspect;
 mod join;
 mod options;
 mod ready;

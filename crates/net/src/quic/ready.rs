@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use bincode::{Decode, Encode};
-use quinn::{ReadExactError, RecvStream, SendStream};
+use quinn::{ReadError, ReadExactError, RecvStream, SendStream};
 use sha2::{Digest, Sha256};
 
 use super::fault::Fault;
@@ -74,8 +74,7 @@ impl Control {
     /// Exchanges the computed session.
     pub(super) async fn confirm(&mut self, peer: &Party, session: SessionId) -> Result<(), Fault> {
         self.write::<CONFIRM_LIMIT, _>(peer, &Confirm { session: *session.as_bytes() }).await?;
-        let theirs: Confirm = self.read::<CONFIRM_LIMIT, _>(peer).await?;
-        let theirs = SessionId::from_bytes(theirs.session);
+        let theirs = Heard::new(&mut self.recv, peer).session().await?;
         if theirs != session {
             self.last_words().await;
             return Err(NetError::SessionDiffers { party: peer.clone(), ours: session, theirs }.into());
@@ -90,22 +89,10 @@ impl Control {
         self.send.write_all(&ours.version.to_le_bytes()).await?;
         self.write::<HELLO_LIMIT, _>(peer, &ours.hello).await?;
 
-        let magic: [u8; 8] = self.read_array(peer).await?;
-        if magic != *MAGIC {
-            return Err(malformed(peer, "the first bytes are not `tercet`"));
-        }
-        let version = u32::from_le_bytes(self.read_array(peer).await?);
-        if version != ours.version {
-            let (ours, theirs) = (ours.version, version);
-            return Err(NetError::VersionDiffers { party: peer.clone(), ours, theirs }.into());
-        }
-        let theirs: Hello = self.read::<HELLO_LIMIT, _>(peer).await?;
-        if theirs.key.len() > MAX_KEY {
-            return Err(malformed(peer, "its public key is too long"));
-        }
+        let theirs = Heard::new(&mut self.recv, peer).hello(ours.version).await?;
         if theirs.job_hash != ours.hello.job_hash {
             self.write::<TEXT_LIMIT, _>(peer, &JobText(ours.text.clone())).await?;
-            let JobText(text) = self.read::<TEXT_LIMIT, _>(peer).await?;
+            let text = Heard::new(&mut self.recv, peer).job_text().await?;
             return Err(job_differs(peer, ours, &theirs, text.as_deref()).into());
         }
         if theirs.step != ours.hello.step {
@@ -129,27 +116,102 @@ impl Control {
         self.send.write_all(&bytes).await?;
         Ok(())
     }
+}
 
-    async fn read<const LIMIT: usize, T: Decode<()>>(&mut self, peer: &Party) -> Result<T, Fault> {
-        let length = u32::from_le_bytes(self.read_array(peer).await?) as usize;
-        if length > LIMIT {
-            return Err(malformed(peer, "a control message is too long"));
-        }
-        let mut bytes = vec![0; length];
-        self.read_exact(peer, &mut bytes).await?;
-        codec::decode::<LIMIT, T>(&bytes).map_err(|error| NetError::codec(peer, error).into())
+/// Where the peer's bytes come from: its control stream, or a recording of one.
+pub(super) trait Incoming {
+    /// Fills `bytes`.
+    async fn exact(&mut self, bytes: &mut [u8]) -> Result<(), Unread>;
+}
+
+/// Why bytes did not come.
+pub(super) enum Unread {
+    /// The stream ended.
+    Ended,
+    /// The connection broke.
+    Broken(ReadError),
+}
+
+impl Incoming for RecvStream {
+    async fn exact(&mut self, bytes: &mut [u8]) -> Result<(), Unread> {
+        self.read_exact(bytes).await.map_err(|error| match error {
+            ReadExactError::FinishedEarly(_) => Unread::Ended,
+            ReadExactError::ReadError(error) => Unread::Broken(error),
+        })
+    }
+}
+
+/// A recording.
+impl Incoming for &[u8] {
+    async fn exact(&mut self, bytes: &mut [u8]) -> Result<(), Unread> {
+        let (head, rest) = self.split_at_checked(bytes.len()).ok_or(Unread::Ended)?;
+        bytes.copy_from_slice(head);
+        *self = rest;
+        Ok(())
+    }
+}
+
+/// The peer's half of the exchange, message by message.
+pub(super) struct Heard<'a, I> {
+    bytes: &'a mut I,
+    peer: &'a Party,
+}
+
+impl<'a, I: Incoming> Heard<'a, I> {
+    pub(super) fn new(bytes: &'a mut I, peer: &'a Party) -> Self {
+        Self { bytes, peer }
     }
 
-    async fn read_array<const N: usize>(&mut self, peer: &Party) -> Result<[u8; N], Fault> {
+    /// The first bytes, the version, which must be `version`, and what the peer says of itself and the job.
+    pub(super) async fn hello(&mut self, version: u32) -> Result<Hello, Fault> {
+        let magic: [u8; 8] = self.array().await?;
+        if magic != *MAGIC {
+            return Err(malformed(self.peer, "the first bytes are not `tercet`"));
+        }
+        let theirs = u32::from_le_bytes(self.array().await?);
+        if theirs != version {
+            let party = self.peer.clone();
+            return Err(NetError::VersionDiffers { party, ours: version, theirs }.into());
+        }
+        let hello: Hello = self.message::<HELLO_LIMIT, _>().await?;
+        if hello.key.len() > MAX_KEY {
+            return Err(malformed(self.peer, "its public key is too long"));
+        }
+        Ok(hello)
+    }
+
+    /// The text of the peer's job, if it has one.
+    pub(super) async fn job_text(&mut self) -> Result<Option<String>, Fault> {
+        let JobText(text) = self.message::<TEXT_LIMIT, _>().await?;
+        Ok(text)
+    }
+
+    /// The session that the peer computed.
+    pub(super) async fn session(&mut self) -> Result<SessionId, Fault> {
+        let Confirm { session } = self.message::<CONFIRM_LIMIT, _>().await?;
+        Ok(SessionId::from_bytes(session))
+    }
+
+    async fn message<const LIMIT: usize, T: Decode<()>>(&mut self) -> Result<T, Fault> {
+        let length = u32::from_le_bytes(self.array().await?) as usize;
+        if length > LIMIT {
+            return Err(malformed(self.peer, "a control message is too long"));
+        }
+        let mut bytes = vec![0; length];
+        self.exact(&mut bytes).await?;
+        codec::decode::<LIMIT, T>(&bytes).map_err(|error| NetError::codec(self.peer, error).into())
+    }
+
+    async fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let mut bytes = [0; N];
-        self.read_exact(peer, &mut bytes).await?;
+        self.exact(&mut bytes).await?;
         Ok(bytes)
     }
 
-    async fn read_exact(&mut self, peer: &Party, bytes: &mut [u8]) -> Result<(), Fault> {
-        self.recv.read_exact(bytes).await.map_err(|error| match error {
-            ReadExactError::FinishedEarly(_) => malformed(peer, "its control stream ended early"),
-            ReadExactError::ReadError(error) => error.into(),
+    async fn exact(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
+        self.bytes.exact(bytes).await.map_err(|unread| match unread {
+            Unread::Ended => malformed(self.peer, "its control stream ended early"),
+            Unread::Broken(error) => error.into(),
         })
     }
 }
@@ -176,7 +238,7 @@ fn malformed(peer: &Party, what: &str) -> Fault {
     NetError::Malformed { party: peer.clone(), what: what.to_owned() }.into()
 }
 
-fn job_differs(peer: &Party, ours: &Ready, theirs: &Hello, their_text: Option<&str>) -> NetError {
+pub(super) fn job_differs(peer: &Party, ours: &Ready, theirs: &Hello, their_text: Option<&str>) -> NetError {
     let party = peer.clone();
     let texts = ours.text.as_deref().zip(their_text);
     match texts.and_then(|(our_text, their_text)| first_difference(our_text, their_text)) {

@@ -102,7 +102,7 @@ pub(super) async fn read_phase(stream: &mut RecvStream) -> Option<Phase> {
 
 /// Reads frames into the queue until the stream ends, then tells the queue why.
 pub(super) async fn read_frames(stream: RecvStream, inbound: Inbound) {
-    let mut reader = Reader { stream, chunks: VecDeque::new(), idle: inbound.idle };
+    let mut reader = Reader::new(stream, inbound.idle);
     let end = match reader.run(&inbound).await {
         Ok(()) => End::Finished,
         Err(end) => {
@@ -113,20 +113,38 @@ pub(super) async fn read_frames(stream: RecvStream, inbound: Inbound) {
     inbound.queue.end(end);
 }
 
-struct Reader {
-    stream: RecvStream,
+/// Where the peer's bytes come from: its stream, or a recording of one.
+pub(super) trait Chunks {
+    /// Fills `chunks` from its start and says how many; `None` at the end.
+    async fn next(&mut self, chunks: &mut [Bytes]) -> Result<Option<usize>, ReadError>;
+}
+
+impl Chunks for RecvStream {
+    async fn next(&mut self, chunks: &mut [Bytes]) -> Result<Option<usize>, ReadError> {
+        self.read_chunks(chunks).await
+    }
+}
+
+/// Reads frames.
+pub(super) struct Reader<S> {
+    stream: S,
     /// Received and not yet consumed. Never holds an empty chunk.
     chunks: VecDeque<Bytes>,
     idle: Duration,
 }
 
-impl Reader {
-    /// Ends with `Ok` at the peer's goodbye.
-    async fn run(&mut self, inbound: &Inbound) -> Result<(), End> {
+impl<S: Chunks> Reader<S> {
+    /// A reader at the start of the first frame.
+    pub(super) fn new(stream: S, idle: Duration) -> Self {
+        Self { stream, chunks: VecDeque::new(), idle }
+    }
+
+    /// Ends with `Ok` at the peer's goodbye, after which nothing may come.
+    pub(super) async fn run(&mut self, inbound: &Inbound) -> Result<(), End> {
         loop {
             let header = self.header(inbound).await?;
             match header.kind {
-                Kind::Goodbye if header.session == inbound.session => return Ok(()),
+                Kind::Goodbye if header.session == inbound.session => return self.silence(inbound).await,
                 Kind::Goodbye => return Err(malformed(inbound, "a goodbye of another session")),
                 Kind::Message => {}
             }
@@ -182,6 +200,18 @@ impl Reader {
         }
     }
 
+    /// Nothing but the end of the stream follows a goodbye. A connection that breaks then breaks nothing.
+    async fn silence(&mut self, inbound: &Inbound) -> Result<(), End> {
+        let mut chunks: [Bytes; CHUNKS] = Default::default();
+        while self.chunks.is_empty() {
+            match self.stream.next(&mut chunks).await {
+                Ok(Some(count)) => self.keep(&mut chunks[..count]),
+                Ok(None) | Err(_) => return Ok(()),
+            }
+        }
+        Err(malformed(inbound, "bytes after its goodbye"))
+    }
+
     /// The next received bytes, at most `limit`; `None` when nothing is left or wanted.
     fn take(&mut self, limit: usize) -> Option<Bytes> {
         if limit == 0 {
@@ -194,9 +224,9 @@ impl Reader {
     /// Waits for more bytes. The stream must not end here: a goodbye comes first.
     async fn fill(&mut self) -> Result<(), End> {
         let mut chunks: [Bytes; CHUNKS] = Default::default();
-        match self.stream.read_chunks(&mut chunks).await {
+        match self.stream.next(&mut chunks).await {
             Ok(Some(count)) => {
-                self.chunks.extend(chunks.into_iter().take(count).filter(|chunk| !chunk.is_empty()));
+                self.keep(&mut chunks[..count]);
                 Ok(())
             }
             Ok(None) => Err(End::Lost("it ended its stream without saying goodbye".to_owned())),
@@ -207,6 +237,10 @@ impl Reader {
             }),
             Err(other) => Err(End::Lost(other.to_string())),
         }
+    }
+
+    fn keep(&mut self, chunks: &mut [Bytes]) {
+        self.chunks.extend(chunks.iter_mut().map(std::mem::take).filter(|chunk| !chunk.is_empty()));
     }
 }
 

@@ -4,7 +4,7 @@
 //! salted with the session. Nonces count frames; header and position, the last frame's mark included, are authenticated.
 
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use hkdf::Hkdf;
@@ -245,6 +245,9 @@ impl FrameReader {
             }
         }
         let (bytes, last) = opened.ok_or_else(damaged)?;
+        if last && !self.file.fill_buf().map_err(|_| damaged())?.is_empty() {
+            return Err(damaged());
+        }
         self.buffer = Zeroizing::new(bytes);
         self.at = 0;
         self.last = last;

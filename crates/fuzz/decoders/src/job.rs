@@ -1,0 +1,31 @@
+//! The job file.
+
+use tercet_node::job::Job;
+use tercet_node::job::template::{fill, with_protocol};
+
+pub(crate) fn run(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let _ = (fill(text, &[]), with_protocol(text, "ot"));
+    match Job::parse(text) {
+        Ok(job) => {
+            assert!(job.text() == text && job.training.training.batch <= job.train_rows());
+            true
+        }
+        Err(error) => {
+            let sentence = error.to_string();
+            assert!(!sentence.contains('\n'), "an error is one line: {sentence:?}");
+            false
+        }
+    }
+}
+
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    [
+        &include_bytes!("../../../../testnet/jobs/breast-cancer.toml")[..],
+        include_bytes!("../../../../testnet/jobs/breast-cancer-private.toml"),
+        include_bytes!("../../../../testnet/jobs/mnist.toml"),
+        include_bytes!("../../../../testnet/jobs/mnist-conv.toml"),
+    ]
+    .map(<[u8]>::to_vec)
+    .to_vec()
+}
