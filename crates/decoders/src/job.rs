@@ -21,10 +21,10 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     [
-        &include_bytes!("../../../../testnet/jobs/breast-cancer.toml")[..],
-        include_bytes!("../../../../testnet/jobs/breast-cancer-private.toml"),
-        include_bytes!("../../../../testnet/jobs/mnist.toml"),
-        include_bytes!("../../../../testnet/jobs/mnist-conv.toml"),
+        &include_bytes!("../../../testnet/jobs/breast-cancer.toml")[..],
+        include_bytes!("../../../testnet/jobs/breast-cancer-private.toml"),
+        include_bytes!("../../../testnet/jobs/mnist.toml"),
+        include_bytes!("../../../testnet/jobs/mnist-conv.toml"),
     ]
     .map(<[u8]>::to_vec)
     .to_vec()

@@ -87,9 +87,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         [&[kind][..], &op, &purpose, &len, data].concat()
     };
     let dealt: usize = PARTS.iter().map(Part::bytes).sum();
-    let parts = vec![0x11; dealt];
+    let parts = vec![0x01; dealt];
     let plain =
-        [record(1, 0, 0, &[9; 32]), record(5, 1, 2, &[0x5a; 13]), record(3, 2, 0, &parts)].concat();
+        [record(1, 0, 0, &[9; 32]), record(5, 1, 2, &[0x0a; 13]), record(3, 2, 0, &parts)].concat();
     let cut = |cut: u8| [&[cut][..], &plain].concat();
     vec![
         [vec![1], cut(255)].concat(),

@@ -38,8 +38,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
 
 pub(crate) fn source_seeds() -> Vec<Vec<u8>> {
     [
-        &include_bytes!("../../../../testnet/jobs/breast-cancer.data.toml")[..],
-        include_bytes!("../../../../testnet/jobs/mnist.data.toml"),
+        &include_bytes!("../../../testnet/jobs/breast-cancer.data.toml")[..],
+        include_bytes!("../../../testnet/jobs/mnist.data.toml"),
     ]
     .map(<[u8]>::to_vec)
     .to_vec()
