@@ -48,7 +48,8 @@ pub(crate) fn run_schema(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let Ok(spec) = toml::from_str::<DataSpec>(text) else { return false };
     assert!(spec.features() > 0 && spec.classes() > 1 && spec.class_names().len() == spec.classes());
-    let again: DataSpec = toml::from_str(&toml::to_string(&spec).expect("a schema can be written")).expect("and read");
+    let again: DataSpec =
+        toml::from_str(&toml::to_string(&spec).expect("a schema can be written")).expect("and read");
     assert_eq!(again, spec, "a schema comes back as it was");
     true
 }

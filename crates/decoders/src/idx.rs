@@ -20,7 +20,9 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
     let (images, labels) = (scratch::file("images", images), scratch::file("labels", labels));
     let Ok(set) = idx::read(&images, &labels, &SPEC, None, &LIMITS) else { return false };
     assert!(set.features().dim() == (set.rows(), 6) && set.labels().len() == set.rows());
-    assert!(set.features().iter().all(|value| value.abs() <= 1.0) && set.labels().iter().all(|&label| label < 3));
+    assert!(
+        set.features().iter().all(|value| value.abs() <= 1.0) && set.labels().iter().all(|&label| label < 3)
+    );
     true
 }
 

@@ -25,7 +25,8 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
     // A settlement composes nothing: it is checked against everything before it.
     let settled = ledger.settle(&Reservation { entry: u64::from(choice >> 1) }, &[1]);
     assert!(!matches!(settled, Err(LedgerError::Io { .. })), "the file can be written");
-    let after = Ledger::open(&path).and_then(|ledger| ledger.entries()).expect("a settlement leaves a good ledger");
+    let after =
+        Ledger::open(&path).and_then(|ledger| ledger.entries()).expect("a settlement leaves a good ledger");
     assert_eq!(after.len(), entries.len() + usize::from(settled.is_ok()));
     true
 }

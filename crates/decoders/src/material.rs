@@ -5,11 +5,11 @@ use std::fs;
 use hkdf::Hkdf;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use sha2::Sha256;
-use tercet_net::memory::{self, MemoryTransport};
 use tercet_net::Label;
+use tercet_net::memory::{self, MemoryTransport};
+use tercet_online::Source;
 use tercet_online::plan::Part;
 use tercet_online::wire::Wire;
-use tercet_online::Source;
 use tercet_ot::preprocessing::store::{Binding, Stored, inspect};
 
 use crate::scratch;
@@ -88,8 +88,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     };
     let dealt: usize = PARTS.iter().map(Part::bytes).sum();
     let parts = vec![0x01; dealt];
-    let plain =
-        [record(1, 0, 0, &[9; 32]), record(5, 1, 2, &[0x0a; 13]), record(3, 2, 0, &parts)].concat();
+    let plain = [record(1, 0, 0, &[9; 32]), record(5, 1, 2, &[0x0a; 13]), record(3, 2, 0, &parts)].concat();
     let cut = |cut: u8| [&[cut][..], &plain].concat();
     vec![
         [vec![1], cut(255)].concat(),

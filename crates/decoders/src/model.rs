@@ -17,7 +17,8 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
     let (description, weights) = parts(bytes);
     let Ok(description) = std::str::from_utf8(description) else { return false };
     let folder = scratch::folder("model");
-    fs::write(folder.join(DESCRIPTION_FILE), description.replacen(CHECKSUM, &sha256(weights), 1)).expect("a file");
+    fs::write(folder.join(DESCRIPTION_FILE), description.replacen(CHECKSUM, &sha256(weights), 1))
+        .expect("a file");
     fs::write(folder.join(WEIGHTS_FILE), weights).expect("a file");
     let Ok(read) = model::read(&folder, &LIMITS) else { return false };
     for parameters in read.parameters() {
@@ -40,7 +41,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         let layers = "{\"kind\":\"flatten\"},{\"kind\":\"relu\"},{\"kind\":\"dropout\",\"rate\":0.25},";
         let seed = seed(image, &[("3.bias", &[2]), ("3.weight", &[2, 2])]);
         let (description, weights) = parts(&seed);
-        let text = std::str::from_utf8(description).expect("text").replace("[{\"kind\":\"dense\"", &format!("[{layers}{{\"kind\":\"dense\""));
+        let text = std::str::from_utf8(description)
+            .expect("text")
+            .replace("[{\"kind\":\"dense\"", &format!("[{layers}{{\"kind\":\"dense\""));
         join(text.as_bytes(), weights)
     }]
 }
@@ -50,13 +53,16 @@ fn seed(image: &str, tensors: &[(&str, &[usize])]) -> Vec<u8> {
     let mut at = 0;
     for (name, shape) in tensors {
         let end = at + 4 * shape.iter().product::<usize>();
-        header.push(format!("\"layers.{name}\":{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{at},{end}]}}"));
+        header.push(format!(
+            "\"layers.{name}\":{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{at},{end}]}}"
+        ));
         at = end;
     }
     let mut header = format!("{{{}}}", header.join(","));
     header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
     let numbers = (0..at / 4).flat_map(|i| (i as f32 / 2.0).to_le_bytes());
-    let weights = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &numbers.collect::<Vec<u8>>()].concat();
+    let weights =
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &numbers.collect::<Vec<u8>>()].concat();
     let description = format!(
         "{{\"format\":\"tercet-model-1\",\"weights_file\":\"{WEIGHTS_FILE}\",\"weights_sha256\":\"{CHECKSUM}\",\
          \"description\":{{\"layers\":[{{\"kind\":\"dense\",\"inputs\":2,\"outputs\":2}}],\

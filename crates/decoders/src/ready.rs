@@ -11,7 +11,9 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
             assert!(opening.key.len() <= MAX_KEY);
             match opening.then {
                 Then::JobText(text) => {
-                    assert!(opening.job_hash != JOB && text.is_none_or(|text| text.len() <= MAX_JOB_TEXT + 64));
+                    assert!(
+                        opening.job_hash != JOB && text.is_none_or(|text| text.len() <= MAX_JOB_TEXT + 64)
+                    );
                 }
                 Then::Session(_) => assert_eq!(opening.job_hash, JOB),
                 Then::Nothing => {}
@@ -29,8 +31,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let message = |bytes: Vec<u8>| [&(bytes.len() as u32).to_le_bytes()[..], &bytes].concat();
     let hello = |job: [u8; 32]| {
         let (step, contribution, key) = (5_u64.to_le_bytes(), [3; 32], [4; 32]);
-        let hello =
-            [&job[..], &step, &contribution, &(key.len() as u64).to_le_bytes(), &key].concat();
+        let hello = [&job[..], &step, &contribution, &(key.len() as u64).to_le_bytes(), &key].concat();
         [&b"tercet\0\0"[..], &PROTOCOL_VERSION.to_le_bytes(), &message(hello)].concat()
     };
     let text = b"name = \"other\"\n";

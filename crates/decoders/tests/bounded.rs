@@ -14,13 +14,29 @@ const CASES: u32 = 2000;
 /// One way to damage an input.
 #[derive(Clone, Debug)]
 enum Damage {
-    Flip { place: prop::sample::Index, bit: u8 },
-    Replace { place: prop::sample::Index, with: Vec<u8> },
-    Insert { place: prop::sample::Index, what: Vec<u8> },
-    Remove { place: prop::sample::Index, count: usize },
+    Flip {
+        place: prop::sample::Index,
+        bit: u8,
+    },
+    Replace {
+        place: prop::sample::Index,
+        with: Vec<u8>,
+    },
+    Insert {
+        place: prop::sample::Index,
+        what: Vec<u8>,
+    },
+    Remove {
+        place: prop::sample::Index,
+        count: usize,
+    },
     /// A number of the format becomes a huge one.
-    Huge { place: prop::sample::Index },
-    Cut { place: prop::sample::Index },
+    Huge {
+        place: prop::sample::Index,
+    },
+    Cut {
+        place: prop::sample::Index,
+    },
 }
 
 fn damage() -> impl Strategy<Value = Damage> {
@@ -71,7 +87,12 @@ fn run(decoder: &Decoder, bytes: &[u8]) -> bool {
     let accepted = (decoder.run)(bytes);
     let held = MEMORY.peak_usage().saturating_sub(before);
     let limit = decoder.room + 64 * bytes.len();
-    assert!(held <= limit, "{} held {held} bytes for an input of {}, and {limit} is its limit", decoder.name, bytes.len());
+    assert!(
+        held <= limit,
+        "{} held {held} bytes for an input of {}, and {limit} is its limit",
+        decoder.name,
+        bytes.len()
+    );
     accepted
 }
 

@@ -316,7 +316,9 @@ impl Strangers {
         }
         match std::mem::take(unsaid) {
             0 => tracing::warn!(%from, "refused a connection that presented {what}"),
-            more => tracing::warn!(%from, "refused a connection that presented {what}, and {more} others before it"),
+            more => {
+                tracing::warn!(%from, "refused a connection that presented {what}, and {more} others before it")
+            }
         }
         *last = Some(Instant::now());
     }

@@ -2,6 +2,8 @@
 //!
 //! `TERCET_BAD_HANDSHAKES` and `TERCET_FLOOD` set how many; the defaults suit CI.
 
+#![expect(clippy::print_stdout, reason = "the measured counts are for a person")]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod strangers;
@@ -18,7 +20,7 @@ use tercet_data::{Limits, model};
 const ROOM: u64 = 48 << 20;
 
 /// Two runs of one job differ by the rounding of shares, which is random. Largest difference of a weight.
-const TOLERANCE: f32 = 0.02;
+const TOLERANCE: f32 = 0.002;
 
 fn count(variable: &str, default: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -33,9 +35,9 @@ fn net(epochs: usize) -> Net {
 
 #[test]
 fn ten_thousand_bad_handshakes_and_a_flood_of_connections_leave_a_run_as_it_would_have_been() {
-    let handshakes = count("TERCET_BAD_HANDSHAKES", 300);
-    let flood = count("TERCET_FLOOD", 150);
-    let epochs = count("TERCET_FLOOD_EPOCHS", 300);
+    let handshakes = count("TERCET_BAD_HANDSHAKES", 120);
+    let flood = count("TERCET_FLOOD", 60);
+    let epochs = count("TERCET_FLOOD_EPOCHS", 150);
 
     let calm = net(epochs);
     for ended in calm.run(&[0, 1, 2]) {
@@ -52,7 +54,10 @@ fn ten_thousand_bad_handshakes_and_a_flood_of_connections_leave_a_run_as_it_woul
         assert_eq!(refused, handshakes / Caller::ALL.len(), "{kind:?}: every call is refused");
     }
     strangers.garbage(&net.addresses[..2], handshakes);
-    println!("{handshakes} bad handshakes and as many garbage packets in {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "{handshakes} bad handshakes and as many garbage packets in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
 
     running.push(net.start(2));
     wait_until(&net, &[0, 1, 2], " step ");
@@ -60,7 +65,10 @@ fn ten_thousand_bad_handshakes_and_a_flood_of_connections_leave_a_run_as_it_woul
     let refused = strangers.call(Caller::Stranger, &net.addresses, flood);
     println!("{flood} connections during the run in {:.1} s", begun.elapsed().as_secs_f64());
     assert_eq!(refused, flood, "every connection is refused");
-    assert!(running.iter_mut().all(still_running), "the run ended before the flood: raise the number of epochs");
+    assert!(
+        running.iter_mut().all(still_running),
+        "the run ended before the flood: raise the number of epochs"
+    );
 
     for (party, ended) in running.into_iter().map(Running::wait).enumerate() {
         assert!(ended.succeeded(), "{}", ended.stderr());
