@@ -180,8 +180,9 @@ impl Architecture {
             layers.push(LayerShape { node, input: shape, output });
             shape = output;
         }
-        let architecture = Architecture { layers, input: model.input.len(), loss: model.loss };
+        let mut architecture = Architecture { layers, input: model.input.len(), loss: model.loss };
         architecture.check_end(model)?;
+        architecture.pool_before_relu();
         Ok(architecture)
     }
 
@@ -247,6 +248,21 @@ impl Architecture {
             }
         }
         self
+    }
+
+    /// Moves every ReLU that comes directly before a max-pooling behind it: the same function and gradient, on one value a
+    /// window instead of all.
+    fn pool_before_relu(&mut self) {
+        for index in 1..self.layers.len() {
+            if let [relu, pool] = &mut self.layers[index - 1..=index]
+                && relu.node == Node::Relu
+                && matches!(pool.node, Node::MaxPool(_))
+            {
+                std::mem::swap(relu, pool);
+                self.layers[index].input = self.layers[index - 1].output;
+                self.layers[index].output = self.layers[index - 1].output;
+            }
+        }
     }
 
     fn check_end(&self, model: &ModelSpec) -> Result<(), SpecError> {
@@ -397,9 +413,11 @@ mod tests {
         ];
         let a = Architecture::new(&model(IMAGE, layers)).unwrap();
         let sizes: Vec<usize> = a.layers().iter().map(|l| l.output.len()).collect();
-        assert_eq!(sizes, [5 * 13 * 13, 5 * 13 * 13, 5 * 6 * 6, 180, 180, 10]);
+        assert_eq!(sizes, [5 * 13 * 13, 5 * 6 * 6, 5 * 6 * 6, 180, 180, 10]);
+        assert!(matches!(a.layers()[1].node, Node::MaxPool(_)), "pooling comes before ReLU");
+        assert_eq!(a.layers()[2].node, Node::Relu);
         assert_eq!((a.inputs(), a.outputs(), a.parameters()), (784, 10, 25 * 5 + 5 + 1800 + 10));
-        assert!(a.relu_follows(0) && !a.relu_follows(1));
+        assert!(a.relu_follows(0) && a.relu_follows(1) && !a.relu_follows(2));
     }
 
     #[test]

@@ -60,19 +60,19 @@ impl ClearEngine {
         Ok(())
     }
 
-    /// The bits [v ≥ 0] of signed values, as `width` bits show them.
+    /// The bits [v ≥ 0] of signed values, as `width` bits show them; `facts` are those of the bits.
     fn compare(
         &mut self,
         what: &'static str,
-        meta: &Meta,
+        facts: &Meta,
         values: &[i64],
         width: u32,
         doubt: &Doubt,
     ) -> Result<ClearBit, EngineError> {
-        let outside = Doubt::of(what, meta, values.iter().map(|&v| !arithmetic::comparable(v, width)));
+        let outside = Doubt::of(what, facts, values.iter().map(|&v| !arithmetic::comparable(v, width)));
         self.see(what, &doubt.clone().or(&outside))?;
         let bits = arithmetic::pack(values.iter().map(|&v| arithmetic::nonnegative(v, width)));
-        Ok(bit(checks::bit(meta.rows, meta.cols), bits))
+        Ok(bit(*facts, bits))
     }
 
     fn truncated(&mut self, t: &Truncate<'_, ClearOffset>) -> Result<ClearMasked, EngineError> {
@@ -237,9 +237,9 @@ impl Engine for ClearEngine {
             .iter()
             .map(|r| {
                 let t = &r.truncate;
-                let (meta, _) = checks::relu(&t.value.meta(), t.shift, t.out, r.width)?;
+                let (meta, facts) = checks::relu(&t.value.meta(), t.shift, t.out, r.width)?;
                 let (values, doubt) = arithmetic::truncate(&t.value.0, t.shift);
-                let bit = self.compare("ReLU", &meta, &values, r.width, &doubt)?;
+                let bit = self.compare("ReLU", &facts, &values, r.width, &doubt)?;
                 let kept = values.iter().enumerate().map(|(i, &v)| if bit.bits.bit(i) == 1 { v } else { 0 });
                 let data = arithmetic::tensor(&meta, kept);
                 let doubt = doubt.or(&does_not_fit(&meta, &t.value.0, t.shift));
@@ -282,16 +282,22 @@ impl Engine for ClearEngine {
         let bits = signs
             .iter()
             .map(|s| {
-                checks::sign(&s.value.meta(), s.width)?;
+                let facts = checks::sign(&s.value.meta(), s.width)?;
                 let values: Vec<i64> = s.value.0.signed().collect();
-                self.compare("comparison", &s.value.meta(), &values, s.width, &s.value.0.doubt)
+                self.compare("comparison", &facts, &values, s.width, &s.value.0.doubt)
             })
             .collect::<Result<_, _>>()?;
         Ok((bits, self.truncate(ride)?))
     }
 
-    fn argmax(&mut self, x: &ClearMasked, group: usize, width: u32) -> Result<ClearBit, EngineError> {
-        let facts = checks::argmax(&x.meta(), group, width)?;
+    fn argmax(
+        &mut self,
+        x: &ClearMasked,
+        group: usize,
+        width: u32,
+        out: Ring,
+    ) -> Result<ClearBit, EngineError> {
+        let facts = checks::argmax(&x.meta(), group, width, out)?;
         let ring = x.meta().ring;
         let values: Vec<i64> = x.0.signed().collect();
         let mut marks = vec![false; values.len()];

@@ -7,6 +7,7 @@ mod common;
 use common::{Counting, geometric, points};
 use tercet_clear::{ClearMasked, ClearOffset};
 use tercet_engine::{Engine, EngineError, Shared, functions};
+use tercet_share::Ring;
 
 /// Evaluates `g` at `xs` and checks |g(x) − f(x)| ≤ bound(x) for x as fixed point holds it. Returns the largest quotient of
 /// error and bound, and the rounds.
@@ -139,7 +140,7 @@ fn select_abs_and_max_are_exact() {
     let largest = functions::max(&mut engine, &x, 3, 8).unwrap().decode();
     assert_eq!(largest.as_slice().unwrap(), &[2.25, 7.0, -8.0]);
     assert_eq!(engine.rounds, 3 + 5);
-    let bit = engine.argmax(&x, 3, 26).unwrap();
+    let bit = engine.argmax(&x, 3, 26, Ring::FULL).unwrap();
     let chosen = functions::select(&mut engine, &bit, &x, &y).unwrap().decode();
     assert_eq!(chosen.as_slice().unwrap(), &[1.0, 2.25, 1.0, 7.0, 1.0, 1.0, 1.0, -8.0, 1.0]);
 }

@@ -77,7 +77,7 @@ proptest! {
         let mut engine = ClearEngine::new(Policy::default()).strict();
         let x = integers(&mut engine, &values, 0, ring(20));
         let (bits, _) = engine.nonnegative(&[Sign { value: &x, width: 8 }], &[]).unwrap();
-        let largest = engine.argmax(&x, 4, 8).unwrap();
+        let largest = engine.argmax(&x, 4, 8, Ring::FULL).unwrap();
         for (i, &v) in values.iter().enumerate() {
             prop_assert_eq!(bits[0].bits().bit(i), u64::from(v >= 0));
             let group = &values[i / 4 * 4..i / 4 * 4 + 4];
@@ -201,9 +201,9 @@ fn mismatches_are_refused() {
         assert!(engine.relu(&[Relu { truncate, width }]).is_err(), "width {width}");
     }
     assert!(engine.nonnegative(&[Sign { value: &narrow, width: 13 }], &[]).is_err());
-    assert!(engine.argmax(&x, 0, 10).is_err());
-    assert!(engine.argmax(&wide, 2, 10).is_err());
-    assert!(engine.argmax(&x, 2, 65).is_err());
+    assert!(engine.argmax(&x, 0, 10, Ring::FULL).is_err());
+    assert!(engine.argmax(&wide, 2, 10, Ring::FULL).is_err());
+    assert!(engine.argmax(&x, 2, 65, Ring::FULL).is_err());
 
     let (bits, _) = engine.nonnegative(&[Sign { value: &wide, width: 13 }], &[]).unwrap();
     let value = engine.lift(&x).unwrap();
@@ -328,9 +328,9 @@ fn comparisons_out_of_width_are_violations() {
     let x = integers(&mut engine, &[127, 128, -128, -127], 0, Ring::FULL);
     engine.nonnegative(&[Sign { value: &x, width: 8 }], &[]).unwrap();
     assert_eq!((engine.violations()[0].seen_in, engine.violations()[0].elements), ("comparison", 2));
-    engine.argmax(&x, 2, 8).unwrap();
+    engine.argmax(&x, 2, 8, Ring::FULL).unwrap();
     assert_eq!(engine.violations().len(), 1, "127 and 128 differ by one");
-    engine.argmax(&x, 4, 8).unwrap();
+    engine.argmax(&x, 4, 8, Ring::FULL).unwrap();
     assert_eq!(engine.violations()[1].seen_in, "argmax");
     let lifted = engine.reread(&x, 4).unwrap();
     let lifted = engine.lift(&lifted).unwrap();

@@ -10,9 +10,9 @@ use crate::{EngineError, Input, Meta, Opening, Party, Shared, Term, Var};
 /// Number of parties.
 pub const PARTIES: usize = 3;
 
-/// Facts of a bit per element: fractional bits 0. As a variable of a polynomial it does not narrow the ring.
-pub fn bit(rows: usize, cols: usize) -> Meta {
-    Meta { rows, cols, frac: 0, ring: Ring::FULL }
+/// Facts of a bit per element: fractional bits 0, shared in `ring`.
+pub fn bit(rows: usize, cols: usize, ring: Ring) -> Meta {
+    Meta { rows, cols, frac: 0, ring }
 }
 
 /// A public constant: `values` must have the shape that `meta` states.
@@ -100,8 +100,8 @@ pub fn accumulate(x: &Meta, y: &Meta, shift: u32) -> Result<Meta, EngineError> {
 /// element.
 ///
 /// A term has `frac − Σ powers_i · frac_i` fractional bits left for its coefficient, so that the result is exactly
-/// `Σ_t coefficient_t · Π x_i^powers_i` in integers modulo 2^ring. The result's ring is the narrowest of the masked
-/// variables, or the full ring if all variables are bits.
+/// `Σ_t coefficient_t · Π x_i^powers_i` in integers modulo 2^ring. The result's ring is the narrowest of the
+/// variables.
 ///
 /// Errors: no variable, different shapes, a power list of another length, a bit to a power above 1, too few fractional
 /// bits, a coefficient that does not fit 62 bits.
@@ -123,13 +123,11 @@ pub fn polynomial<M: Shared, B: Shared>(
     };
     frac(WHAT, frac_out)?;
     let mut ring = Ring::FULL;
-    for (meta, is_bit) in &facts {
+    for (meta, _) in &facts {
         if meta.shape() != first.shape() {
             return Err(EngineError::Shapes { what: WHAT, left: first.shape(), right: meta.shape() });
         }
-        if !is_bit {
-            ring = ring.min(meta.ring);
-        }
+        ring = ring.min(meta.ring);
     }
     let coefficients = terms
         .iter()
@@ -206,33 +204,39 @@ pub fn truncate_offset(x: &Meta, shift: u32) -> Result<Meta, EngineError> {
 pub fn relu(x: &Meta, shift: u32, out: Ring, width: u32) -> Result<(Meta, Meta), EngineError> {
     let value = truncate(x, shift, out)?;
     comparison("a ReLU", width, x.ring.bits() - shift)?;
-    Ok((value, bit(x.rows, x.cols)))
+    Ok((value, bit(x.rows, x.cols, out)))
 }
 
-/// A truncation with a stored bit of the same shape.
+/// A truncation with a stored bit of the same shape, whose ring is not narrower than the result's.
 pub fn gate(x: &Meta, shift: u32, out: Ring, bits: &Meta) -> Result<Meta, EngineError> {
     let value = truncate(x, shift, out)?;
     if x.shape() != bits.shape() {
         return Err(EngineError::Shapes { what: "a gate", left: x.shape(), right: bits.shape() });
     }
+    if bits.ring < out {
+        let (has, needs) = (bits.ring.bits(), out.bits());
+        let why = format!("the bit is shared modulo 2^{has}, the result is wanted modulo 2^{needs}");
+        return Err(EngineError::parameter("a gate", why));
+    }
     Ok(value)
 }
 
-/// A comparison with zero: facts of the bits. `2 ≤ width ≤ ring`.
+/// A comparison with zero: facts of the bits, in the ring of `x`. `2 ≤ width ≤ ring`.
 pub fn sign(x: &Meta, width: u32) -> Result<Meta, EngineError> {
     comparison("a comparison with zero", width, x.ring.bits())?;
-    Ok(bit(x.rows, x.cols))
+    Ok(bit(x.rows, x.cols, x.ring))
 }
 
-/// Largest entries in runs of `group` columns: facts of the bits. `group` divides the columns; `2 ≤ width ≤ ring`.
-pub fn argmax(x: &Meta, group: usize, width: u32) -> Result<Meta, EngineError> {
+/// Largest entries in runs of `group` columns: facts of the bits, in the ring `out`. `group` divides the columns;
+/// `2 ≤ width ≤ ring`.
+pub fn argmax(x: &Meta, group: usize, width: u32, out: Ring) -> Result<Meta, EngineError> {
     const WHAT: &str = "an argmax";
     if group == 0 || !x.cols.is_multiple_of(group) {
         let why = format!("{} columns cannot be split into groups of {group}", x.cols);
         return Err(EngineError::parameter(WHAT, why));
     }
     comparison(WHAT, width, x.ring.bits())?;
-    Ok(bit(x.rows, x.cols))
+    Ok(bit(x.rows, x.cols, out))
 }
 
 /// An opening: the recipients are parties. Whether it is allowed is for [`crate::Policy::check`].

@@ -191,7 +191,7 @@ pub trait Engine {
     fn gate(&mut self, batch: &[Gate<'_, Self::Offset, Self::Bit>])
     -> Result<Vec<Self::Masked>, EngineError>;
 
-    /// The bits [v ≥ 0]; `ride` is truncated in the same rounds.
+    /// The bits [v ≥ 0], each in the ring of its value; `ride` is truncated in the same rounds.
     fn nonnegative(
         &mut self,
         signs: &[Sign<'_, Self::Masked>],
@@ -199,8 +199,15 @@ pub trait Engine {
     ) -> Result<Compared<Self::Masked, Self::Bit>, EngineError>;
 
     /// For every row and every run of `group` neighbouring columns, the bit vector that marks the largest entry; the first
-    /// of equal entries wins. `width` as in [`Sign`], for the differences of entries.
-    fn argmax(&mut self, x: &Self::Masked, group: usize, width: u32) -> Result<Self::Bit, EngineError>;
+    /// of equal entries wins. `width` as in [`Sign`], for the differences of entries. The bits are shared in the ring `out`:
+    /// the widest that a product with them needs.
+    fn argmax(
+        &mut self,
+        x: &Self::Masked,
+        group: usize,
+        width: u32,
+        out: Ring,
+    ) -> Result<Self::Bit, EngineError>;
 
     /// Opens values to the recipients of `opening`, if the policy allows it, and records it. Recipients get the real
     /// numbers, others `None`. The only way out of an engine.

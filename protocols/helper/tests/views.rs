@@ -34,7 +34,7 @@ impl Program for Everything {
         let product = e.product(&Bilinear::Hadamard, &x0, &x2)?;
         e.remask(&[&product])?;
         e.nonnegative(&[Sign { value: &x1, width: 48 }], &[truncate(full)])?;
-        e.argmax(&x2, 10, 48)?;
+        e.argmax(&x2, 10, 48, Ring::FULL)?;
         let cube = e.polynomial(
             &[Var::Masked(&x0), Var::Masked(&x1)],
             &[Term { coefficient: 1.0, powers: vec![2, 1] }],

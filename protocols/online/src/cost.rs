@@ -14,7 +14,6 @@ use tercet_share::{Bilinear, Linear, PackedBits, Ring, Tensor};
 use crate::{
     argmax::ArgmaxPlan,
     compare::ComparePlan,
-    labels,
     owners::{self, Owners},
     plan::{Part, TruncPlan, packed_bytes},
     polynomial::PolyPlan,
@@ -354,7 +353,6 @@ impl<C: Charge> Engine for CostEngine<C> {
         for g in batch {
             let t = &g.truncate;
             checks::gate(&t.value.meta, t.shift, t.out, &g.bit.meta)?;
-            labels::check_bit_ring(g.bit.meta.ring, t.out)?;
             plans.push(TruncPlan::new(&t.value.meta, t.shift, t.out)?);
         }
         self.exchange(plans.iter().map(|p| packed_bytes(p.n, p.open_bits())).sum());
@@ -385,7 +383,7 @@ impl<C: Charge> Engine for CostEngine<C> {
         self.exchange_together(&compare, &riding);
         let mut parts = Vec::new();
         plans.iter().for_each(|p| p.parts(&mut parts));
-        parts.extend(plans.iter().map(|p| Part::Elements { n: p.n, bits: 64 }));
+        parts.extend(bits.iter().map(|b| Part::Elements { n: b.meta.len(), bits: b.meta.ring.bits() }));
         riders.iter().for_each(|p| p.parts(&mut parts));
         self.begin(&riders)?;
         let masks = || plans.iter().map(|p| vec![0; p.n].into());
@@ -393,8 +391,8 @@ impl<C: Charge> Engine for CostEngine<C> {
         Ok((bits, riders.iter().map(|p| Shape::secret(p.out)).collect()))
     }
 
-    fn argmax(&mut self, x: &Shape, group: usize, width: u32) -> Result<Shape, EngineError> {
-        let meta = checks::argmax(&x.meta, group, width)?;
+    fn argmax(&mut self, x: &Shape, group: usize, width: u32, out: Ring) -> Result<Shape, EngineError> {
+        let meta = checks::argmax(&x.meta, group, width, out)?;
         let plan = ArgmaxPlan::new(&x.meta, group, width);
         let compare = [plan.compare()];
         self.exchange_together(&Self::join_rounds(&compare), &[]);
@@ -405,7 +403,7 @@ impl<C: Charge> Engine for CostEngine<C> {
         }
         plan.and_parts(&mut parts);
         self.exchange(PackedBits::wire_bytes(plan.bits()));
-        parts.push(Part::Elements { n: plan.bits(), bits: 64 });
+        parts.push(Part::Elements { n: plan.bits(), bits: out.bits() });
         self.begin(&[])?;
         self.deal(&parts, || recipes::argmax(&plan, &compare, &vec![0; x.meta.len()]))?;
         Ok(Shape::secret(meta))

@@ -1,6 +1,6 @@
 //! Labels of messages: the operation's name with every shape and width bound in.
 
-use tercet_engine::{EngineError, Meta};
+use tercet_engine::Meta;
 use tercet_net::Label;
 use tercet_share::Ring;
 
@@ -22,16 +22,6 @@ pub fn tensors<'a>(name: &'static str, metas: impl IntoIterator<Item = &'a Meta>
 }
 
 /// Label of an argmax.
-pub fn argmax(x: &Meta, group: usize, width: u32) -> Label {
-    tensors("argmax", [x]).with(&[group as u64, width.into()])
-}
-
-/// A bit's mask is shared in one ring; a product with it is defined in that ring or a narrower one.
-pub fn check_bit_ring(bit: Ring, out: Ring) -> Result<(), EngineError> {
-    if out <= bit {
-        return Ok(());
-    }
-    let why =
-        format!("the bit is shared modulo 2^{}, the result is wanted modulo 2^{}", bit.bits(), out.bits());
-    Err(EngineError::parameter("a gate", why))
+pub fn argmax(x: &Meta, group: usize, width: u32, out: Ring) -> Label {
+    tensors("argmax", [x]).with(&[group as u64, width.into(), out.bits().into()])
 }

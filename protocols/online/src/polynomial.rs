@@ -111,12 +111,7 @@ impl PolyPlan {
         frac: u32,
         dealer_holds: bool,
     ) -> Result<(Meta, PolyPlan), EngineError> {
-        let (mut meta, coefficients) = checks::polynomial(vars, terms, frac)?;
-        for v in vars {
-            if let Var::Bit(b) = v {
-                meta.ring = meta.ring.min(b.meta().ring);
-            }
-        }
+        let (meta, coefficients) = checks::polynomial(vars, terms, frac)?;
         let is_bit: Vec<bool> = vars.iter().map(|v| matches!(v, Var::Bit(_))).collect();
         Ok((meta, PolyPlan::new(&is_bit, terms, &coefficients, dealer_holds)))
     }

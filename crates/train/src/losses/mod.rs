@@ -71,7 +71,7 @@ pub(crate) fn correct<E: Engine>(
         let terms = terms.map(|(coefficient, powers)| Term { coefficient, powers: powers.to_vec() });
         cx.engine.polynomial(&[Var::Bit(&bit), Var::Masked(targets)], &terms, targets.meta().frac)?
     } else {
-        let bits = cx.engine.argmax(outputs, cols, width)?;
+        let bits = cx.engine.argmax(outputs, cols, width, outputs.meta().ring)?;
         let term = Term { coefficient: 1.0, powers: vec![1, 1] };
         cx.engine.polynomial(&[Var::Bit(&bits), Var::Masked(targets)], &[term], targets.meta().frac)?
     };

@@ -22,16 +22,20 @@
 //! *Rings.* A product is truncated in a ring of L bits if it is below 2^(L−2): L = 2 + range_bits + f_x + f_w, or
 //! 2 + gradient_bits + f_δ + f_w if that is more. Nothing else reads the high bits, so W is needed modulo 2^L only. If the
 //! ring of the master weights has R ≥ L + S − f_w bits, truncated weights are masked shares modulo 2^L without a second
-//! opening (`shrunk`). Otherwise R = max(L, S + weight_bits + 2). All rings are as narrow as these bounds allow.
+//! opening (`shrunk`); this is chosen if it saves more bytes than the wider R costs, which it does for dense networks, and
+//! does not for convolutional ones. Otherwise R = max(L, S + weight_bits + 2). All rings are as narrow as these bounds allow.
 
 mod dyadic;
 mod table;
+mod traffic;
 
 use tercet_share::Ring;
 use tercet_share::fixed::MAX_FRAC;
 
 use crate::architecture::{Architecture, Node};
 use crate::spec::{FixedPointSpec, ModelSpec, Schedule, SpecError, TrainingSpec};
+
+use traffic::Traffic;
 
 pub use dyadic::Dyadic;
 pub(crate) use dyadic::KEEP_BITS;
@@ -65,6 +69,8 @@ pub struct NumericPlan {
     pub shrunk: bool,
     /// Comparison width of ReLU and of signs of activations.
     pub width: u32,
+    /// Ring in which max-pooling compares: activations with one fractional bit more, and their differences.
+    pub pool_ring: Ring,
     /// Momentum as it is used.
     pub momentum: Option<Dyadic>,
     rates: Vec<Rate>,
@@ -142,12 +148,27 @@ impl NumericPlan {
             .max(ring_bits)
             .max(layer_bits(&architecture, fixed, gradient_bits));
         let wide = least.max(product_bits + drop);
-        let shrunk = wide <= 64 && !decays;
+        let traffic = Traffic::new(&architecture, training.batch);
+        // A weight opened a second time costs that opening both ways, the correction of its wraps, and a round.
+        let high = least.saturating_sub(drop);
+        let reopening = 2 * high.min(product_bits) + product_bits.saturating_sub(high);
+        let shrunk = wide <= 64
+            && !decays
+            && traffic.widening(wide - least) < traffic.weights(reopening) + traffic::ROUND;
         let ring = Ring::new(if shrunk { wide } else { least }).map_err(|_| SpecError::Scales {
             what: "activations, gradients and master weights need".into(),
             needs: least,
             has: 64,
             advice: "lower the momentum, the bounds or the fractional bits of fixed_point",
+        })?;
+
+        // An entry has one fractional bit more than an activation, a difference of two one whole bit more.
+        let pool_bits = fixed.range_bits + f_x + 3;
+        let pool_ring = Ring::new(pool_bits).map_err(|_| SpecError::Scales {
+            what: "the comparisons of max-pooling need".into(),
+            needs: pool_bits,
+            has: 64,
+            advice: "lower fixed_point.range_bits or the fractional bits",
         })?;
 
         let scale = f64::from(rate_bits).exp2() / training.batch as f64;
@@ -171,6 +192,7 @@ impl NumericPlan {
             weight_ring: if decays { ring } else { product_ring },
             shrunk,
             width: fixed.range_bits + f_x + 1,
+            pool_ring,
             momentum,
             rates: rates.collect(),
             batch: training.batch,
@@ -210,7 +232,7 @@ impl NumericPlan {
 
 /// The widest value that a layer without weights holds before its truncation.
 fn layer_bits(architecture: &Architecture, fixed: &FixedPointSpec, gradient_bits: u32) -> u32 {
-    let (f_x, f_w, f_d) = (fixed.activation_frac(), fixed.weight_frac(), fixed.gradient_frac());
+    let (f_x, f_d) = (fixed.activation_frac(), fixed.gradient_frac());
     let bits = architecture.layers().iter().map(|layer| match layer.node {
         // The sum of a window, multiplied for its division.
         Node::AvgPool(w) => {
@@ -219,7 +241,6 @@ fn layer_bits(architecture: &Architecture, fixed: &FixedPointSpec, gradient_bits
         }
         // δ · s · (1 − s) at f_δ + 2 f_x.
         Node::Sigmoid => gradient_bits + f_d + 2 * f_x + 2,
-        Node::MaxPool(_) => gradient_bits + f_d + f_w + 2,
         Node::Dropout { .. } => f_x + fixed.range_bits + KEEP_BITS + 2,
         _ => 0,
     });

@@ -111,3 +111,21 @@ fn the_table_names_every_tensor_and_the_rate() {
         assert!(text.contains(part), "{text}");
     }
 }
+
+#[test]
+fn wide_rings_are_taken_only_where_weights_outweigh_activations() {
+    let conv = |channels| LayerSpec::Conv2d { channels, kernel: 5, stride: 1, padding: 0 };
+    let layers = vec![
+        conv(20),
+        LayerSpec::MaxPool { size: 2 },
+        LayerSpec::Relu {},
+        LayerSpec::Flatten {},
+        LayerSpec::Dense { units: 10 },
+    ];
+    let input = InputSpec::Image { channels: 1, height: 28, width: 28 };
+    let images = ModelSpec { input, layers, loss: Loss::SoftmaxCrossEntropy };
+    let plan = NumericPlan::new(&images, &training(128, 0.125), &narrow()).unwrap();
+    // R = S + weight_bits + 2.
+    assert!(!plan.shrunk && plan.ring.bits() == 34 + 4 + 2, "{plan}");
+    assert_eq!(plan.pool_ring.bits(), 6 + 10 + 3);
+}

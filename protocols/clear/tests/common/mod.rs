@@ -146,9 +146,15 @@ impl Engine for Counting {
         self.rounds += 3;
         self.inner.nonnegative(signs, ride)
     }
-    fn argmax(&mut self, x: &ClearMasked, group: usize, width: u32) -> Result<ClearBit, EngineError> {
+    fn argmax(
+        &mut self,
+        x: &ClearMasked,
+        group: usize,
+        width: u32,
+        out: Ring,
+    ) -> Result<ClearBit, EngineError> {
         self.rounds += 5;
-        self.inner.argmax(x, group, width)
+        self.inner.argmax(x, group, width, out)
     }
     fn reveal(
         &mut self,

@@ -28,7 +28,7 @@ pub fn max<E: Engine>(
     group: usize,
     whole_bits: u32,
 ) -> Result<E::Offset, EngineError> {
-    let bits = engine.argmax(x, group, comparison_width(x.meta().frac, whole_bits))?;
+    let bits = engine.argmax(x, group, comparison_width(x.meta().frac, whole_bits), x.meta().ring)?;
     let marked = times_bit(engine, &bits, x, 1.0)?;
     engine.linear_offset(&marked, &Linear::SumGroups(group))
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tercet_engine::{EngineError, Meta, Shared, Sign, Truncate, checks};
 use tercet_net::Transport;
-use tercet_share::PackedBits;
+use tercet_share::{PackedBits, Ring};
 
-use super::{Bit, Dealer, Masked, Offset, deal::Value, truncate::BIT_RING};
+use super::{Bit, Dealer, Masked, Offset, deal::Value};
 use crate::{argmax::ArgmaxPlan, compare::ComparePlan, join::JoinPlan, labels, linear::Component};
 
 /// The masks of a batch of comparisons, drawn in the evaluators' order.
@@ -86,8 +86,8 @@ impl<T: Transport> Dealer<T> {
         for (i, (plan, s)) in plans.iter().zip(signs).enumerate() {
             comparison.one_hot(i, plan, &elements(&s.value.lambda, plan.n), &mut values);
         }
-        for i in 0..plans.len() {
-            values.push(Value::elements(comparison.lambda_b(i).expand(), BIT_RING.bits()));
+        for (i, meta) in metas.iter().enumerate() {
+            values.push(Value::elements(comparison.lambda_b(i).expand(), meta.ring.bits()));
         }
         Self::trunc_values(&riders, &masks, &mut values);
         self.deal(label, values)?;
@@ -100,10 +100,16 @@ impl<T: Transport> Dealer<T> {
         Ok((bits.collect(), outputs))
     }
 
-    pub(super) fn argmax_of(&mut self, x: &Masked, group: usize, width: u32) -> Result<Bit, EngineError> {
-        let meta = checks::argmax(&x.meta, group, width)?;
+    pub(super) fn argmax_of(
+        &mut self,
+        x: &Masked,
+        group: usize,
+        width: u32,
+        out: Ring,
+    ) -> Result<Bit, EngineError> {
+        let meta = checks::argmax(&x.meta, group, width, out)?;
         let plan = ArgmaxPlan::new(&x.meta, group, width);
-        let label = labels::argmax(&x.meta, group, width);
+        let label = labels::argmax(&x.meta, group, width, out);
         self.begin();
         let compare = [plan.compare()];
         let comparison = Comparison::prepare(self, &compare)?;
@@ -118,7 +124,7 @@ impl<T: Transport> Dealer<T> {
         for (pads, join) in &and_pads {
             monomials(join, pads, &mut values);
         }
-        values.push(Value::elements(lambda_b.expand(), BIT_RING.bits()));
+        values.push(Value::elements(lambda_b.expand(), out.bits()));
         self.deal(label, values)?;
         Ok(Bit { meta, lb: Arc::new(lambda_b) })
     }

@@ -225,8 +225,8 @@ impl<T: Transport> Engine for Dealer<T> {
         self.nonnegative_batch(signs, ride)
     }
 
-    fn argmax(&mut self, x: &Masked, group: usize, width: u32) -> Result<Bit, EngineError> {
-        self.argmax_of(x, group, width)
+    fn argmax(&mut self, x: &Masked, group: usize, width: u32, out: Ring) -> Result<Bit, EngineError> {
+        self.argmax_of(x, group, width, out)
     }
 
     fn reveal(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tercet_engine::{EngineError, Gate, Meta, Relu, Shared, Truncate, checks};
 use tercet_net::Transport;
-use tercet_share::{PackedBits, Ring, Tensor, kernel, low_mask};
+use tercet_share::{PackedBits, Tensor, kernel, low_mask};
 
 use super::{Bit, Dealer, Masked, Offset, compare::Comparison, deal::Value};
 use crate::{compare::ComparePlan, labels, plan::TruncPlan};
@@ -160,7 +160,7 @@ impl<T: Transport> Dealer<T> {
         let mut out = Vec::with_capacity(plans.len());
         for ((plan, (meta, bits)), lb) in plans.iter().zip(metas).zip(comparison.into_lambda_b()) {
             let lambda = self.pad(plan.n, plan.r)?;
-            let bit = Bit { meta: Meta { ring: meta.ring, ..bits }, lb: Arc::new(lb) };
+            let bit = Bit { meta: bits, lb: Arc::new(lb) };
             out.push((self.masked(meta, lambda), bit));
         }
         Ok(out)
@@ -171,7 +171,6 @@ impl<T: Transport> Dealer<T> {
         for g in batch {
             let t = &g.truncate;
             checks::gate(&t.value.meta(), t.shift, t.out, &g.bit.meta())?;
-            labels::check_bit_ring(g.bit.meta.ring, t.out)?;
             plans.push(TruncPlan::new(&t.value.meta(), t.shift, t.out)?);
         }
         let label = labels::truncations("gate", &plans);
@@ -193,6 +192,3 @@ impl<T: Transport> Dealer<T> {
         Ok(out)
     }
 }
-
-/// Bits of a comparison are shared modulo 2^64.
-pub(super) const BIT_RING: Ring = Ring::FULL;

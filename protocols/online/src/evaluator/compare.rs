@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, vec::IntoIter};
 
 use tercet_engine::{EngineError, Meta, Shared, Sign, Truncate, checks};
 use tercet_net::{Label, Transport};
-use tercet_share::{PackedBits, Tensor, kernel};
+use tercet_share::{PackedBits, Ring, Tensor, kernel};
 
 use super::{Bit, Evaluator, Masked, Offset, next, open::Piece};
 use crate::{
@@ -217,9 +217,7 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         let mut comparison = Comparison::prepare(self, &plans)?;
         let mut parts = Vec::new();
         plans.iter().for_each(|p| p.parts(&mut parts));
-        for plan in &plans {
-            parts.push(Part::Elements { n: plan.n, bits: 64 });
-        }
+        parts.extend(metas.iter().map(|m| Part::Elements { n: m.len(), bits: m.ring.bits() }));
         riders.iter().for_each(|p| p.parts(&mut parts));
         let masks = || signs.iter().map(|s| mask(s.value));
         let mut dealt = self.deal(label, &parts, || recipes::signs(&plans, masks(), &riders))?;
@@ -314,10 +312,16 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         Ok((bits, values))
     }
 
-    pub(super) fn argmax_of(&mut self, x: &Masked, group: usize, width: u32) -> Result<Bit, EngineError> {
-        let meta = checks::argmax(&x.meta, group, width)?;
+    pub(super) fn argmax_of(
+        &mut self,
+        x: &Masked,
+        group: usize,
+        width: u32,
+        out: Ring,
+    ) -> Result<Bit, EngineError> {
+        let meta = checks::argmax(&x.meta, group, width, out)?;
         let plan = ArgmaxPlan::new(&x.meta, group, width);
-        let label = labels::argmax(&x.meta, group, width);
+        let label = labels::argmax(&x.meta, group, width, out);
         self.begin();
         let first = self.first();
         let compare = [plan.compare()];
@@ -330,7 +334,7 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         let mut parts = Vec::new();
         compare[0].parts(&mut parts);
         plan.and_parts(&mut parts);
-        parts.push(Part::Elements { n: plan.bits(), bits: 64 });
+        parts.push(Part::Elements { n: plan.bits(), bits: out.bits() });
         let mut dealt = self.deal(label, &parts, || recipes::argmax(&plan, &compare, &mask(x)))?;
         comparison.read(&compare, &mut dealt);
         let mut and_monomials = Vec::new();

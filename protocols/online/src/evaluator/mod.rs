@@ -282,8 +282,8 @@ impl<T: Transport, S: Source<T>> Engine for Evaluator<T, S> {
         self.nonnegative_batch(signs, ride)
     }
 
-    fn argmax(&mut self, x: &Masked, group: usize, width: u32) -> Result<Bit, EngineError> {
-        self.argmax_of(x, group, width)
+    fn argmax(&mut self, x: &Masked, group: usize, width: u32, out: Ring) -> Result<Bit, EngineError> {
+        self.argmax_of(x, group, width, out)
     }
 
     fn reveal(

@@ -334,8 +334,7 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
             .zip(betas.into_iter().zip(mask_shares))
             .map(|(((piece, l), (meta, bits)), (beta, (_, _, lb)))| {
                 let lb = Arc::new(Tensor::from_vec(bits.rows, bits.cols, lb));
-                let bit_meta = tercet_engine::Meta { ring: meta.ring, ..bits };
-                (masked(meta, piece.elements(), l), Bit { meta: bit_meta, beta: Arc::new(beta), lb })
+                (masked(meta, piece.elements(), l), Bit { meta: bits, beta: Arc::new(beta), lb })
             })
             .collect())
     }
@@ -345,7 +344,6 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         for g in batch {
             let t = &g.truncate;
             checks::gate(&t.value.meta(), t.shift, t.out, &g.bit.meta())?;
-            labels::check_bit_ring(g.bit.meta.ring, t.out)?;
             plans.push(TruncPlan::new(&t.value.meta(), t.shift, t.out)?);
         }
         let label = labels::truncations("gate", &plans);

@@ -89,7 +89,7 @@ impl Program for Metered {
                     &[truncate(full), truncate(Ring::new(40)?)],
                 )?);
             }
-            Operation::Argmax(group) => drop(e.argmax(&wide, group, 44)?),
+            Operation::Argmax(group) => drop(e.argmax(&wide, group, 44, Ring::new(40).unwrap())?),
             Operation::Polynomial => {
                 let term = |c, p: &[u32]| Term { coefficient: c, powers: p.to_vec() };
                 let terms = [term(1.0, &[3, 0]), term(0.5, &[1, 1])];

@@ -177,7 +177,7 @@ impl Program for Winners {
         let meta =
             Meta { rows: self.values.len() / self.cols, cols: self.cols, frac: 0, ring: Ring::new(48)? };
         let x = share(e, 0, &self.values, meta)?;
-        let b = e.argmax(&x, self.group, 24)?;
+        let b = e.argmax(&x, self.group, 24, Ring::FULL)?;
         let b = bit_value(e, &b)?;
         reveal(e, &[(&b, 0)])
     }

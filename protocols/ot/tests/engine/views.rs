@@ -33,7 +33,7 @@ impl Program for Everything {
         let product = e.product(&Bilinear::Hadamard, &x, &y)?;
         e.remask(&[&product])?;
         e.nonnegative(&[Sign { value: &x, width: 48 }], &[truncate(full)])?;
-        e.argmax(&x, 10, 20)?;
+        e.argmax(&x, 10, 20, Ring::FULL)?;
         let terms = [Term { coefficient: 1.0, powers: vec![2, 1] }];
         let cube = e.polynomial(&[Var::Masked(&x), Var::Masked(&y)], &terms, 48)?;
         e.remask(&[&cube])?;
