@@ -51,6 +51,16 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
+/// A magnitude with three digits that count.
+pub(crate) fn magnitude(value: f64) -> String {
+    if (0.01..1e6).contains(&value) {
+        let digits = (2.0 - value.log10().floor()).clamp(0.0, 4.0) as usize;
+        format!("{value:.digits$}")
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

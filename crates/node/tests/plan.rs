@@ -56,7 +56,7 @@ fn bytes_and_rounds_of_the_default_job_are_exactly_those_planned() {
 }
 
 #[test]
-fn a_short_last_batch_several_evaluations_and_an_early_end_are_planned_exactly() {
+fn a_short_last_batch_several_evaluations_a_range_guard_and_an_early_end_are_planned_exactly() {
     let jobs = repository("testnet/jobs");
     let text = fs::read_to_string(jobs.join("breast-cancer.toml")).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -69,6 +69,8 @@ fn a_short_last_batch_several_evaluations_and_an_early_end_are_planned_exactly()
         ("epochs = 1\nmax_steps = 3", "ot"),
     ] {
         let changed = format!("{}{schedule}{}", &text[..from], &text[until..]);
+        // A guard at full and at short steps.
+        let changed = changed.replace("\nfrac = 16", "\nfrac = 16\nguard_every = 2");
         let changed = changed.replace("\nloss = []", "\nloss = [\"hospital-b\"]");
         fs::write(&job, changed.replace("standardise = \"bounds\"", "standardise = \"shares\"")).unwrap();
         comes_true(&job, &jobs.join("breast-cancer.data.toml"), protocol);
@@ -98,7 +100,15 @@ fn the_table_says_what_is_exact_and_what_is_assumed() {
     let job = repository("testnet/jobs/breast-cancer.toml");
     let output = tercet().args(["plan", "--link", "lan", "--job"]).arg(&job).output().unwrap();
     let table = String::from_utf8(output.stdout).unwrap();
-    for part in ["any one party", "declared, exact", "estimated", "100 W each", "measured", "dealer"] {
+    for part in [
+        "any one party",
+        "declared, exact",
+        "estimated",
+        "100 W each",
+        "measured",
+        "dealer",
+        "kept by bounds",
+    ] {
         assert!(table.contains(part), "{part} in {table}");
     }
     let wrong = tercet().args(["plan", "--link", "rtt=soon", "--job"]).arg(&job).output().unwrap();

@@ -3,6 +3,7 @@ use tercet_privacy::PrivacyError;
 use thiserror::Error;
 
 use crate::SpecError;
+use crate::guard::Quantity;
 
 /// What can go wrong in training.
 #[derive(Debug, Error)]
@@ -23,6 +24,23 @@ pub enum TrainError {
     /// The privacy that the job asks for cannot be had, or the noise cannot be drawn.
     #[error(transparent)]
     Privacy(#[from] PrivacyError),
+    /// The range guard found values that the fixed point cannot hold.
+    #[error(
+        "training stopped at step {step}: {} of {layer} are not below 2^{bits} in size, beyond which results are wrong; \
+         lower the learning rate, or raise fixed_point.{}",
+        quantity.name(),
+        quantity.key()
+    )]
+    OutOfRange {
+        /// The step, from 1.
+        step: u64,
+        /// The layer in words.
+        layer: String,
+        /// What left its range.
+        quantity: Quantity,
+        /// The range is |v| < 2^bits.
+        bits: u32,
+    },
     /// The engine failed.
     #[error("training stopped at step {step}: {source}")]
     Engine {

@@ -2,6 +2,7 @@
 
 use tercet_engine::{Party, Policy, Reason, Rule};
 
+use crate::guard::everybody;
 use crate::spec::{FixedPointSpec, ModelSpec, PrivacySpec, TrainingSpec};
 use crate::{Architecture, NumericPlan, SpecError, fold, privacy};
 
@@ -30,7 +31,25 @@ impl TrainingJob {
     /// The key and what to write instead.
     pub fn validate(&self) -> Result<(), SpecError> {
         self.numeric_plan()?;
+        self.check_guard()?;
         fold::check(self, &Architecture::new(&self.model)?)
+    }
+
+    /// A private training has no guard: its ranges are proved, and the guard's bits would tell of records without noise.
+    pub(crate) fn check_guard(&self) -> Result<(), SpecError> {
+        match self.fixed_point.guard_every {
+            Some(every) if self.privacy.is_some() => {
+                let expected =
+                    "leave it out: a private training proves its ranges, and a guard's bits have no noise";
+                Err(SpecError::value("fixed_point.guard_every", every, expected))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The engine policy of this training: what is released, and the bits of the range guard if there is one.
+    pub fn policy(&self) -> Policy {
+        self.release.policy_with(self.fixed_point.guard_every.map(|_| everybody()))
     }
 
     /// Scales and rings of this training.
@@ -66,8 +85,17 @@ pub struct Release {
 impl Release {
     /// The engine policy that allows these openings and no other.
     pub fn policy(&self) -> Policy {
-        let rules =
-            [(Reason::Model, &self.model), (Reason::Accuracy, &self.accuracy), (Reason::Loss, &self.loss)];
+        self.policy_with(None)
+    }
+
+    fn policy_with(&self, guard: Option<Vec<Party>>) -> Policy {
+        let guard = guard.unwrap_or_default();
+        let rules = [
+            (Reason::Model, &self.model),
+            (Reason::Accuracy, &self.accuracy),
+            (Reason::Loss, &self.loss),
+            (Reason::RangeGuard, &guard),
+        ];
         Policy::new(
             rules
                 .into_iter()

@@ -14,6 +14,7 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 mod fold;
+mod guard;
 pub mod init;
 mod job;
 mod layers;
@@ -34,10 +35,11 @@ mod trainer;
 
 pub use architecture::{Architecture, LayerShape, Node, Shape, Windows};
 pub use error::TrainError;
+pub use guard::{Quantity, Watch};
 pub use job::{Privacy, Release, TrainingJob};
 pub use optimiser::{Parameter, State};
 pub use outcome::{Metric, Outcome, Progress, TrainedLayer, TrainedModel};
 pub use rows::{DataSets, RowValues, Rows, targets};
-pub use scales::{Dyadic, NumericPlan};
+pub use scales::{Dyadic, LayerRange, NumericPlan, ranges};
 pub use spec::SpecError;
 pub use trainer::Trainer;

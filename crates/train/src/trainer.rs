@@ -5,6 +5,7 @@ use std::time::Instant;
 use tercet_engine::{Engine, EngineError, Opening, Party, Reason};
 
 use crate::architecture::Architecture;
+use crate::guard::{self, Guard, Watch};
 use crate::job::{Release, TrainingJob};
 use crate::layers::{Context, Network, TrainingStep};
 use crate::losses;
@@ -36,6 +37,7 @@ pub struct Trainer<E: Engine> {
     network: Network<E>,
     state: State<E>,
     privacy: Option<(PrivacyPlan, Noise)>,
+    guard: Option<Guard>,
     train: SharedRows<E>,
     test: SharedRows<E>,
     /// Means and scale factors, if features are standardised on shares and the model is released.
@@ -75,6 +77,7 @@ impl<E: Engine + 'static> Trainer<E> {
         let plan = privacy::numeric(job)?;
         let architecture = Architecture::new(&job.model)?;
         fold::check(job, &architecture)?;
+        job.check_guard()?;
         check_data(job, &data)?;
         tracing::info!("numeric plan\n{plan}");
         let privacy = match PrivacyPlan::new(job, data.train_rows())? {
@@ -103,6 +106,7 @@ impl<E: Engine + 'static> Trainer<E> {
             release: job.release.clone(),
             state,
             privacy,
+            guard: job.fixed_point.guard_every.map(|every| Guard::new(every, &job.model)),
             train,
             test,
             standards,
@@ -110,6 +114,28 @@ impl<E: Engine + 'static> Trainer<E> {
             order: None,
             began: None,
         })
+    }
+
+    /// The values mean nothing, as when only the shapes of a training are played through: the range guard does not judge.
+    pub fn rehearse(&mut self) {
+        if let Some(guard) = &mut self.guard {
+            guard.rehearsal = true;
+        }
+    }
+
+    /// Chooses the guarded steps, to count what they cost; nothing happens without a guard.
+    pub fn watch(&mut self, watch: Watch) {
+        if let Some(guard) = &mut self.guard {
+            guard.watch = watch;
+        }
+    }
+
+    /// Guarded steps of the whole training, and how many of them end an epoch.
+    pub fn guarded_steps(&self) -> (u64, u64) {
+        let Some(guard) = &self.guard else { return (0, 0) };
+        let (steps, per_epoch) = (self.steps(), self.batches_per_epoch());
+        let ends = (1..=steps / per_epoch).filter(|epoch| guard.due(epoch * per_epoch)).count();
+        (guard.count(steps), ends as u64)
     }
 
     /// Scales and rings of this training.
@@ -233,10 +259,10 @@ impl<E: Engine + 'static> Trainer<E> {
     pub fn step(&mut self) -> Result<(), TrainError> {
         let step = self.state.step + 1;
         self.engine.set_step(step);
-        self.step_at(step).map_err(|e| TrainError::from(e).at(step))
+        self.step_at(step).map_err(|e| e.at(step))
     }
 
-    fn step_at(&mut self, step: u64) -> Result<(), EngineError> {
+    fn step_at(&mut self, step: u64) -> Result<(), TrainError> {
         let per_epoch = self.batches_per_epoch();
         let (epoch, place) = (((step - 1) / per_epoch) as u32, ((step - 1) % per_epoch) as usize);
         let (rows, batch, seed) = (self.train.rows(), self.training.batch, self.training.seed);
@@ -247,6 +273,10 @@ impl<E: Engine + 'static> Trainer<E> {
         let (x, targets) = self.train.gather(&mut self.engine, &order[place])?;
 
         let weights = self.state.begin(&mut self.engine, &self.plan)?;
+        let guard = self.guard.as_ref().filter(|guard| guard.due(step));
+        if let Some(guard) = guard {
+            self.network.watch(guard.weights(&self.state));
+        }
         let mut cx = Context {
             engine: &mut self.engine,
             plan: &self.plan,
@@ -254,7 +284,18 @@ impl<E: Engine + 'static> Trainer<E> {
         };
         let outputs = self.network.forward(&mut cx, x, &weights)?;
         let delta = losses::gradient(&mut cx, self.architecture.loss(), outputs, &targets)?;
+        let of_loss = match guard {
+            Some(_) => Some(guard::gradient(cx.engine, self.architecture.layers().len() - 1, &delta)?),
+            None => None,
+        };
         let factors = self.network.backward(&mut cx, delta, &weights)?;
+        if let (Some(guard), Some(mut watched)) = (guard, self.network.watched()) {
+            watched.extend(of_loss);
+            if let Some(breach) = guard.check(cx.engine, cx.plan, &watched, step)? {
+                let guard::Breach { layer, quantity, bits } = breach;
+                return Err(TrainError::OutOfRange { step, layer, quantity, bits });
+            }
+        }
         let factors = match &self.privacy {
             Some((plan, _)) => clipping::bounded(cx.engine, cx.plan, plan, factors)?,
             None => factors,

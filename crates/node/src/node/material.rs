@@ -77,11 +77,12 @@ fn make(config: &NodeConfig, job: &Path, console: &Console) -> Result<()> {
     let identity = identity(config, party)?;
     let rows = zeros(&job, party.role.index())?;
     let Joined { transport, key, identities } = connect::join(&job, config, roster, identity)?;
-    let policy = job.training.release.policy();
+    let policy = job.training.policy();
     let engine = join_session(Unspoken::new(transport), FieldBits::default(), key, identities, policy)?;
     let engine = Recorder::begin(engine, &material.folder, &material.secret, &material.binding)?;
     // The training itself, with the online phase left out, asks for all that the real one will ask for.
     let mut trainer = Trainer::new(engine, &job.training, rows)?;
+    trainer.rehearse();
     let mut progress = Progress::new(console);
     let outcome = trainer.run(&mut |now, engine| {
         let (loss, accuracy) = (None, None);

@@ -114,7 +114,7 @@ pub(super) fn run(
     console: &Console,
 ) -> Result<Ran, Stopped> {
     let Joined { transport, key, identities } = joined;
-    let policy = job.training.release.policy();
+    let policy = job.training.policy();
     match job.protocol {
         Protocol::Helper => {
             // Parties are ordered by role.

@@ -3,12 +3,14 @@
 
 use anyhow::Result;
 use serde::Serialize;
+use tercet_data::DataSpec;
+use tercet_data::schema::Standardise;
 use tercet_engine::{Cost, Engine};
 use tercet_helper::Roles;
 use tercet_net::PartyId;
 use tercet_ot::extension::FieldBits;
 use tercet_ot::preprocessing;
-use tercet_train::{DataSets, Rows, Trainer};
+use tercet_train::{DataSets, LayerRange, Rows, Trainer, Watch, ranges};
 
 use crate::job::{Job, Protocol};
 
@@ -23,10 +25,14 @@ pub struct Counts {
     pub short_steps: u64,
     /// Evaluations of the whole training.
     pub evaluations: u64,
+    /// Steps at which the range guard looks.
+    pub guards: u64,
+    /// How many of them are shorter steps.
+    pub short_guards: u64,
 }
 
 /// What each part of a job declares to cost. Bytes are payload, from each party to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Declared {
     /// How often the parts happen.
     pub counts: Counts,
@@ -39,8 +45,15 @@ pub struct Declared {
     pub short_step: Cost,
     /// One evaluation of the test rows.
     pub evaluation: Cost,
+    /// What the range guard adds to a guarded step of a whole batch.
+    pub guard: Cost,
+    /// What it adds to a shorter one.
+    pub short_guard: Cost,
     /// Opening the model.
     pub reveal: Cost,
+    /// What the bounds of the job guarantee of its layers with weights.
+    #[serde(skip)]
+    pub ranges: Vec<LayerRange>,
 }
 
 impl Declared {
@@ -60,15 +73,17 @@ impl Declared {
 
     /// Everything together.
     pub fn total(&self) -> Cost {
-        let Counts { steps, short_steps, evaluations, .. } = self.counts;
+        let Counts { steps, short_steps, evaluations, guards, short_guards, .. } = self.counts;
         self.setup
             + self.step * (steps - short_steps)
             + self.short_step * short_steps
             + self.evaluation * evaluations
+            + self.guard * (guards - short_guards)
+            + self.short_guard * short_guards
             + self.reveal
     }
 
-    /// The steps of one whole epoch.
+    /// The steps of one whole epoch, without a guard's.
     pub fn epoch(&self) -> Cost {
         let Counts { steps_per_epoch, .. } = self.counts;
         match self.short_step == Cost::default() {
@@ -90,8 +105,11 @@ fn count<E: Engine + 'static>(engine: E, job: &Job) -> Result<Declared> {
     let mut setup = part(&trainer);
     let (steps, steps_per_epoch) = (trainer.steps(), trainer.batches_per_epoch());
     let short = !job.train_rows().is_multiple_of(job.training.training.batch);
-    let mut counts = Counts { steps, steps_per_epoch, short_steps: 0, evaluations: trainer.evaluations() };
+    let (guards, guarded_ends) = trainer.guarded_steps();
+    let evaluations = trainer.evaluations();
+    let mut counts = Counts { steps, steps_per_epoch, short_steps: 0, evaluations, guards, short_guards: 0 };
 
+    trainer.watch(Watch::Never);
     let start = trainer.state().clone();
     trainer.step()?;
     let first = part(&trainer);
@@ -99,20 +117,46 @@ fn count<E: Engine + 'static>(engine: E, job: &Job) -> Result<Declared> {
     trainer.step()?;
     let step = part(&trainer);
     setup += first - step;
-    let mut short_step = Cost::default();
+    trainer.restore(start.clone())?;
+    trainer.watch(Watch::Always);
+    trainer.step()?;
+    let guard = part(&trainer) - step;
+    let (mut short_step, mut short_guard) = (Cost::default(), Cost::default());
     if short && steps >= steps_per_epoch {
         counts.short_steps = steps / steps_per_epoch;
         let mut last = start;
         last.step = steps_per_epoch - 1;
-        trainer.restore(last)?;
+        trainer.restore(last.clone())?;
+        trainer.watch(Watch::Never);
         trainer.step()?;
         short_step = part(&trainer);
+        counts.short_guards = guarded_ends;
+        trainer.restore(last)?;
+        trainer.watch(Watch::Always);
+        trainer.step()?;
+        short_guard = part(&trainer) - short_step;
     }
     trainer.evaluate()?;
     let evaluation = part(&trainer);
     trainer.reveal_model()?;
     let reveal = part(&trainer);
-    Ok(Declared { counts, setup, step, short_step, evaluation, reveal })
+    let ranges = ranges(&job.training.model, &job.training.fixed_point, largest_feature(job))?;
+    Ok(Declared { counts, setup, step, short_step, evaluation, guard, short_guard, reveal, ranges })
+}
+
+/// The largest number that the schema lets a row hold. Features standardised on shares are below the square root of the
+/// number of rows; that bound is reached by a single row far from all others.
+fn largest_feature(job: &Job) -> f64 {
+    match &job.data {
+        DataSpec::Csv(spec) => match spec.standardise() {
+            Standardise::Bounds => 1.0,
+            Standardise::Shares => (job.train_rows() as f64).sqrt(),
+            Standardise::None => {
+                spec.features().iter().map(|f| f.min.abs().max(f.max.abs())).fold(0.0, f64::max)
+            }
+        },
+        DataSpec::Idx(spec) => f64::from(spec.scale(0).abs().max(spec.scale(255).abs())),
+    }
 }
 
 /// The owners and numbers of rows that the job states.

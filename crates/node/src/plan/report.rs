@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tercet_engine::Cost;
+use tercet_train::LayerRange;
 
 use super::declared::Declared;
 use super::estimate::Estimate;
@@ -33,6 +34,8 @@ pub(super) struct Report<'a> {
     /// Payload that each party sends in the whole run.
     bytes_sent: [u64; 3],
     rounds: u64,
+    /// What the job's bounds guarantee, by layers with weights.
+    ranges: Vec<LayerRange>,
     /// What the estimates leave out.
     notes: Vec<&'static str>,
     /// Estimated, from here on.
@@ -63,7 +66,8 @@ impl<'a> Report<'a> {
             bytes_sent: Role::ALL.map(|role| total.sent_by(role.index())),
             rounds: total.rounds,
             total,
-            notes: notes(job.protocol, link),
+            ranges: declared.ranges.clone(),
+            notes: notes(job, link, &declared.ranges),
             estimate,
             machine,
         }
@@ -106,6 +110,19 @@ impl fmt::Display for Report<'_> {
             )?;
         }
         writeln!(f)?;
+        if counts.guards > 0 {
+            let guard = self.declared.guard;
+            writeln!(
+                f,
+                "  {:<22}{:>10}{:>12}{:>12}   {} times, in the whole run only",
+                "the range guard",
+                text::grouped(guard.rounds),
+                text::bytes(guard.online_bytes()),
+                text::bytes(guard.offline_bytes()),
+                text::grouped(counts.guards)
+            )?;
+            writeln!(f)?;
+        }
         writeln!(f, "  {:<22}{:<14}{:>12}{:>16}", "party", "role", "sends", "memory, about")?;
         for (at, (name, role)) in self.parties.iter().zip(self.roles).enumerate() {
             writeln!(
@@ -124,6 +141,24 @@ impl fmt::Display for Report<'_> {
             energy(joules),
             if machines == 1 { "machine draws" } else { "machines draw" }
         )?;
+        writeln!(f)?;
+        writeln!(
+            f,
+            "  {:<22}{:>14}{:>14}{:>20}{:>18}",
+            "ranges", "worst case", "safe below", "if every weight is", "kept by bounds"
+        )?;
+        for range in &self.ranges {
+            writeln!(
+                f,
+                "  {:<22}{:>14}{:>14}{:>20}{:>18}",
+                format!("layer {} ({})", range.layer, range.kind),
+                text::magnitude(range.worst),
+                text::magnitude(range.safe),
+                format!("at most {}", text::magnitude(range.safe_weight)),
+                if range.guaranteed() { "yes" } else { "no" }
+            )?;
+        }
+        writeln!(f)?;
         for note in &self.notes {
             writeln!(f, "  note      {note}")?;
         }
@@ -140,12 +175,19 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-fn notes(protocol: Protocol, link: Link) -> Vec<&'static str> {
+fn notes(job: &Job, link: Link, ranges: &[LayerRange]) -> Vec<&'static str> {
+    let protocol = job.protocol;
     let mut notes =
         vec!["estimates are for machines like this one, with nothing else on them: expect half to twice"];
     if protocol == Protocol::Ot && link != Link::Local {
         notes.push(
             "the rounds of preprocessing are not declared and not in the time: with a delay it takes longer",
+        );
+    }
+    let guarded = job.training.fixed_point.guard_every.is_some() || job.training.privacy.is_some();
+    if !guarded && ranges.iter().any(|range| !range.guaranteed()) {
+        notes.push(
+            "the bounds alone keep not every layer in range: fixed_point.guard_every checks it on shares",
         );
     }
     if let Link::Shaped(profile) = link

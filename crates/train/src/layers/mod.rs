@@ -13,6 +13,7 @@ use tercet_engine::{Engine, EngineError};
 
 use crate::NumericPlan;
 use crate::architecture::{Architecture, LayerShape, Node};
+use crate::guard::{Quantity, Watched};
 
 pub(crate) use value::{Value, only};
 
@@ -106,6 +107,8 @@ pub(crate) trait Layer<E: Engine> {
 /// The layers of a model.
 pub(crate) struct Network<E: Engine> {
     layers: Vec<Box<dyn Layer<E>>>,
+    /// Products on their way to a truncation, kept while the range guard watches.
+    watched: Option<Vec<Watched<E>>>,
     /// For each layer, its place among the layers with weights.
     slots: Vec<Option<usize>>,
 }
@@ -120,6 +123,7 @@ impl<E: Engine + 'static> Network<E> {
             })
         });
         Network {
+            watched: None,
             slots: slots.collect(),
             layers: architecture.layers().iter().enumerate().map(|(i, l)| build(i, l)).collect(),
         }
@@ -133,8 +137,9 @@ impl<E: Engine + 'static> Network<E> {
         weights: &[Weights<E>],
     ) -> Result<Value<E>, EngineError> {
         let mut value = Value::Masked(x);
-        for (layer, slot) in self.layers.iter_mut().zip(&self.slots) {
+        for (index, (layer, slot)) in self.layers.iter_mut().zip(&self.slots).enumerate() {
             value = layer.forward(cx, value, slot.map(|s| &weights[s]))?;
+            watch(&mut self.watched, index, Quantity::PreActivations, &value);
         }
         Ok(value)
     }
@@ -153,10 +158,23 @@ impl<E: Engine + 'static> Network<E> {
             let Some(value) = delta.take() else { break };
             let back = layer.backward(cx, value, slot.map(|s| &weights[s]), index > first)?;
             delta = back.input;
+            if let Some(below) = delta.as_ref().filter(|_| index > 0) {
+                watch(&mut self.watched, index - 1, Quantity::Gradients, below);
+            }
             factors.extend(back.factors);
         }
         factors.reverse();
         Ok(factors)
+    }
+
+    /// Keeps the products of the next passes for the range guard, after `first`.
+    pub(crate) fn watch(&mut self, first: Vec<Watched<E>>) {
+        self.watched = Some(first);
+    }
+
+    /// What was kept since; `None` if nothing was asked for.
+    pub(crate) fn watched(&mut self) -> Option<Vec<Watched<E>>> {
+        self.watched.take()
     }
 
     /// Gradients of all weights, in order, from their factors. No message.
@@ -167,6 +185,18 @@ impl<E: Engine + 'static> Network<E> {
     ) -> Result<Vec<Gradient<E>>, EngineError> {
         let layers = self.layers.iter().zip(&self.slots).filter(|(_, slot)| slot.is_some());
         layers.zip(factors).map(|((layer, _), factors)| layer.gradient(cx, factors)).collect()
+    }
+}
+
+/// Finished values come from products that were watched.
+fn watch<E: Engine>(
+    watched: &mut Option<Vec<Watched<E>>>,
+    layer: usize,
+    quantity: Quantity,
+    value: &Value<E>,
+) {
+    if let (Some(watched), Value::Pending { offset, .. }) = (watched, value) {
+        watched.push(Watched { layer, quantity, value: offset.clone() });
     }
 }
 

@@ -26,6 +26,7 @@
 //! does not for convolutional ones. Otherwise R = max(L, S + weight_bits + 2). All rings are as narrow as these bounds allow.
 
 mod dyadic;
+mod interval;
 mod table;
 mod traffic;
 
@@ -39,6 +40,7 @@ use traffic::Traffic;
 
 pub use dyadic::Dyadic;
 pub(crate) use dyadic::KEEP_BITS;
+pub use interval::{LayerRange, ranges};
 
 /// Every scale, ring and width of a training. Built once from the job, the same at all parties.
 #[derive(Clone, Debug, PartialEq)]

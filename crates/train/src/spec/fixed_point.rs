@@ -25,6 +25,10 @@ pub struct FixedPointSpec {
     pub gradient_bits: Option<u32>,
     /// Every weight and bias is below 2^weight_bits in size (default 4).
     pub weight_bits: u32,
+    /// Check on shares at the first step and every so many after it that weights, pre-activations and gradients are in these
+    /// ranges, and stop where they are not. Absent (default): no check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard_every: Option<u32>,
 }
 
 impl Default for FixedPointSpec {
@@ -37,6 +41,7 @@ impl Default for FixedPointSpec {
             range_bits: 10,
             gradient_bits: None,
             weight_bits: 4,
+            guard_every: None,
         }
     }
 }
@@ -79,6 +84,13 @@ impl FixedPointSpec {
             if bits.is_some_and(|b| !(1..=20).contains(&b)) {
                 return Err(SpecError::value(key, bits.unwrap_or_default(), "use 1 to 20"));
             }
+        }
+        if self.guard_every == Some(0) {
+            return Err(SpecError::value(
+                "fixed_point.guard_every",
+                0,
+                "use 1 for every step, or leave it out",
+            ));
         }
         Ok(())
     }
