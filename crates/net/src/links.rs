@@ -1,7 +1,7 @@
 //! The part that both transports share: four queues per pair of parties, checks, deadlines and the meter.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::header::Header;
 use crate::queue::{End, Frame, FrameQueue, Stopped};
@@ -14,6 +14,32 @@ pub(crate) type Queues = PerPhase<Arc<FrameQueue>>;
 pub(crate) struct Link {
     pub(crate) outgoing: Queues,
     pub(crate) incoming: Queues,
+}
+
+impl Link {
+    /// Takes the next frame of a phase. A peer is silent when nothing at all arrives from it: a dealer that is far ahead waits
+    /// long for an opening, while the evaluators' signs of life still come in the other phase.
+    fn pop(
+        &self,
+        phase: Phase,
+        deadline: Duration,
+        check: impl Fn(&Header) -> Result<(), NetError>,
+    ) -> Result<Vec<u8>, Stopped> {
+        let start = Instant::now();
+        let mut patience = deadline;
+        loop {
+            match self.incoming.of(phase).pop_blocking(patience, &check) {
+                Err(Stopped::Stalled { queued, .. }) => {
+                    let quiet = Phase::ALL.iter().map(|phase| self.incoming.of(*phase).quiet()).min();
+                    patience = deadline.saturating_sub(quiet.unwrap_or(deadline));
+                    if patience.is_zero() {
+                        return Err(Stopped::Stalled { waited: start.elapsed(), queued });
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
 }
 
 /// What a handshake settles.
@@ -146,7 +172,7 @@ impl Links {
         }
         let session = self.agreed.session;
         let check = |header: &Header| header.expect(party, session, tag, expected_bytes);
-        let popped = link.incoming.of(phase).pop_blocking(self.bounds.deadline, check);
+        let popped = link.pop(phase, self.bounds.deadline, check);
         let payload = popped.map_err(|stopped| match stopped {
             Stopped::Stalled { waited, .. } => {
                 NetError::PeerSilent { party: party.clone(), step: tag.step, label: tag.label.name(), waited }

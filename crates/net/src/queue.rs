@@ -147,6 +147,11 @@ impl FrameQueue {
         self.lock().bytes
     }
 
+    /// Time since anything arrived.
+    pub(crate) fn quiet(&self) -> Duration {
+        self.lock().last_arrival.elapsed()
+    }
+
     /// Whether the producer said goodbye.
     pub(crate) fn finished(&self) -> bool {
         matches!(self.lock().end, Some(End::Finished))

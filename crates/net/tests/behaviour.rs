@@ -2,6 +2,7 @@
 
 mod mesh;
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mesh::{A, B, Bounds, C, Memory, Mesh, Quic, keys, play, tag};
@@ -25,6 +26,7 @@ claims!(
     a_full_queue_blocks_the_sender_until_the_receiver_reads,
     a_peer_that_never_reads_is_named_within_the_deadline,
     a_silent_party_is_named_within_its_deadline,
+    a_party_that_sends_in_the_other_phase_is_not_silent,
     a_dropped_party_is_named_promptly_with_its_reason,
     a_finished_party_is_told_from_a_lost_one,
     messages_before_a_goodbye_are_delivered,
@@ -112,13 +114,13 @@ fn offline_does_not_block_online<M: Mesh>() {
     let bounds = Bounds { capacity: 1 << 20, ..Bounds::default() };
     let [mut a, mut b, mut c] = M::build(bounds);
     // Fill the way from C to A until nothing more fits; over QUIC there are windows to fill as well.
-    let dealing = std::thread::spawn(move || {
+    let dealing = thread::spawn(move || {
         for op in 0..80 {
             c.send(A, Phase::Offline, &tag(0, op), pattern(1 << 20, op)).unwrap();
         }
         c
     });
-    std::thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(300));
     assert!(!dealing.is_finished(), "the offline way should be full by now");
     // A is not stuck: its own messages and B's pass.
     for op in 0..100 {
@@ -140,13 +142,13 @@ fn a_full_queue_blocks_the_sender_until_the_receiver_reads<M: Mesh>() {
     const COUNT: u64 = 120;
     let bounds = Bounds { capacity: 1 << 20, ..Bounds::default() };
     let [mut a, mut b, _c] = M::build(bounds);
-    let sending = std::thread::spawn(move || {
+    let sending = thread::spawn(move || {
         for op in 0..COUNT {
             a.send(B, Phase::Online, &tag(0, op), pattern(1 << 20, op)).unwrap();
         }
         a.close().unwrap();
     });
-    std::thread::sleep(Duration::from_millis(200));
+    thread::sleep(Duration::from_millis(200));
     assert!(!sending.is_finished(), "120 MiB must not fit into bounded queues");
     for op in 0..COUNT {
         assert!(b.recv(A, Phase::Online, &tag(0, op), 1 << 20).unwrap() == pattern(1 << 20, op));
@@ -190,13 +192,36 @@ fn a_silent_party_is_named_within_its_deadline<M: Mesh>() {
     assert!(text.starts_with("party 2 (hospital-c) sent nothing for 0.5 s at step 12"), "{text}");
 }
 
+fn a_party_that_sends_in_the_other_phase_is_not_silent<M: Mesh>() {
+    let deadline = Duration::from_millis(600);
+    let [mut a, mut b, _c] = M::build(Bounds { deadline, ..Bounds::default() });
+    let busy = thread::spawn(move || {
+        for sign in 0..12 {
+            a.send(B, Phase::Offline, &tag(0, sign), vec![1]).unwrap();
+            thread::sleep(deadline / 6);
+        }
+        a.send(B, Phase::Online, &tag(0, 0), vec![7]).unwrap();
+        a
+    });
+    let start = Instant::now();
+    let got = b.recv(A, Phase::Online, &tag(0, 0), 1).unwrap();
+    assert_eq!(got, [7]);
+    assert!(start.elapsed() > 3 * deadline / 2, "it came too early to show anything");
+    let _a = busy.join().unwrap();
+    // Then it is silent in both.
+    let start = Instant::now();
+    let error = b.recv(A, Phase::Online, &tag(0, 1), 1).unwrap_err();
+    assert!(matches!(&error, NetError::PeerSilent { party, .. } if party.id() == A), "{error}");
+    assert!(start.elapsed() < 3 * deadline, "{:?}", start.elapsed());
+}
+
 fn a_dropped_party_is_named_promptly_with_its_reason<M: Mesh>() {
     let [mut a, mut b, mut c] = M::build(Bounds::default());
     c.send(A, Phase::Online, &tag(0, 0), vec![1]).unwrap();
     c.send(B, Phase::Online, &tag(0, 0), vec![2]).unwrap();
     assert_eq!(b.recv(C, Phase::Online, &tag(0, 0), 1).unwrap(), vec![2]);
     // A does not read its message yet: it must still be there after the loss. Over QUIC it needs a moment.
-    std::thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(100));
     c.send(C, Phase::Online, &tag(0, 1), vec![0]).unwrap_err();
     drop(c);
     let start = Instant::now();
@@ -217,7 +242,7 @@ fn eventually_fails(mut attempt: impl FnMut(u64) -> Result<(), NetError>) -> Net
         if let Err(error) = attempt(op) {
             return error;
         }
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
     panic!("no attempt failed for two seconds");
 }
