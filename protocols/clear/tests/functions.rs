@@ -129,6 +129,48 @@ fn functions_of_any_magnitude_keep_their_bounds() {
 }
 
 #[test]
+fn an_inverse_square_root_in_parts_keeps_its_bound_with_the_rounding_of_shares() {
+    // Domains of Adam, of a variance, one below 1, and one of a single level.
+    for (low, high, frac) in
+        [(-28, 4, 34), (-26, 5, 32), (-12, 10, 20), (-10, 0, 18), (-24, -6, 30), (-2, 2, 12)]
+    {
+        let xs = geometric(two(low), 0.999 * two(high), 4000);
+        for noise in [None, Some(7)] {
+            let mut engine = Counting { noise, ..Counting::new() };
+            let x = engine.masked(1, &xs, frac);
+            let parts = functions::inverse_sqrt_parts(&mut engine, &x, low, high, 12).unwrap();
+            let (power, root) = (parts.power.decode(), parts.root.decode());
+            let mut worst = 0f64;
+            for ((x, power), root) in x.decode().iter().zip(&power).zip(&root) {
+                assert_eq!(power.log2().fract(), 0.0);
+                worst = worst.max((power * root * x.sqrt() - 1.0).abs());
+            }
+            println!("2^{low} to 2^{high}, noise {noise:?}: {worst:.5}; {} rounds", engine.rounds);
+            assert!(worst <= two(-7), "{worst}");
+            assert!(engine.rounds <= 13, "{} rounds", engine.rounds);
+        }
+        // Below the domain results are finite: what multiplies them by zero gets zero.
+        let mut engine = Counting::new();
+        let x = engine.masked(1, &[0.0, -two(-(frac as i32)), two(low) / 2.0], frac);
+        let parts = functions::inverse_sqrt_parts(&mut engine, &x, low, high, 12).unwrap();
+        for (power, root) in parts.power.decode().iter().zip(&parts.root.decode()) {
+            assert!(power * root <= 4.0 * two(-low / 2 + 1), "{power} {root}");
+        }
+    }
+}
+
+#[test]
+fn an_inverse_square_root_in_parts_needs_room_above_its_domain() {
+    let mut engine = Counting::new();
+    let x = engine.masked(1, &[1.0], 58);
+    let error = match functions::inverse_sqrt_parts(&mut engine, &x, -28, 4, 12) {
+        Ok(_) => panic!("accepted"),
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains("needs a ring of 65 bits but has one of 64"), "{error}");
+}
+
+#[test]
 fn select_abs_and_max_are_exact() {
     let mut engine = Counting::new();
     let values = [-3.5, 2.25, 0.0, 7.0, -0.0625, 7.0, -9.0, -8.0, -8.5];

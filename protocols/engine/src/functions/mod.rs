@@ -27,6 +27,7 @@
 //! | [`log_in`] | 3 + d | lo ≤ x ≤ hi | 2^−11 |
 //! | [`reciprocal`] | 5 | 2^low ≤ x ≤ 2^high | 2^−10 / x |
 //! | [`inverse_sqrt`] | 5 | 2^low ≤ x ≤ 2^high | 2^−10 / √x |
+//! | [`inverse_sqrt_parts`], in parts | 13 at most, all | 2^low ≤ x < 2^high | 2^−7 / √x |
 //! | [`log`] | 5 | 2^low ≤ x ≤ 2^high | 2^−10 |
 //! | [`softmax`], 2 classes | 3 + d | differences < 2^w | 2^−11 |
 //! | [`softmax`], 3 to 10 classes | 13 | differences < 2^w | 2^−10 |
@@ -54,6 +55,7 @@ mod fit;
 mod logistic;
 mod newton;
 mod normalised;
+mod normaliser;
 mod pieces;
 mod select;
 mod softmax;
@@ -62,6 +64,7 @@ pub use bounded::{inverse_sqrt_in, log_in, reciprocal_in};
 pub use exponential::{exp, exp_nonpositive};
 pub use logistic::{binary_cross_entropy, sigmoid, softplus};
 pub use normalised::{inverse_sqrt, log, reciprocal};
+pub use normaliser::{InverseSqrt, inverse_sqrt_parts};
 pub use select::{abs, max, select};
 pub use softmax::{softmax, softmax_cross_entropy};
 
