@@ -40,6 +40,6 @@ pub use job::{Privacy, Release, TrainingJob};
 pub use optimiser::{Parameter, State};
 pub use outcome::{Metric, Outcome, Progress, TrainedLayer, TrainedModel};
 pub use rows::{DataSets, RowValues, Rows, targets};
-pub use scales::{Dyadic, LayerRange, NumericPlan, ranges};
+pub use scales::{AdamPlan, Average, Dyadic, LayerRange, NumericPlan, StepRate, ranges};
 pub use spec::SpecError;
 pub use trainer::Trainer;

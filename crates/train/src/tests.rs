@@ -108,7 +108,10 @@ fn classifier() -> ModelSpec {
 #[test]
 fn training_follows_the_float_trainer_weight_by_weight() {
     follows("constant rate", &job(classifier(), training(8, 16, 0.25), FixedPointSpec::default()), 0.01);
-    let uneven = TrainingSpec { schedule: Schedule::Step { every: 3, factor: 0.5 }, ..training(8, 16, 0.3) };
+    let uneven = TrainingSpec {
+        schedule: Schedule::Step { every: 3, factor: 0.5, warm_up: 0 },
+        ..training(8, 16, 0.3)
+    };
     follows("step schedule", &job(classifier(), uneven, FixedPointSpec::default()), 0.01);
 }
 
@@ -120,6 +123,18 @@ fn momentum_and_decay_follow_the_float_trainer() {
     follows("decay", &job(classifier(), decay, FixedPointSpec::default()), 0.01);
     let both = TrainingSpec { weight_decay: 0.05, ..momentum };
     follows("both", &job(classifier(), both, FixedPointSpec::default()), 0.02);
+}
+
+#[test]
+fn every_schedule_follows_the_float_trainer() {
+    for schedule in [
+        Schedule::Constant { warm_up: 12 },
+        Schedule::Exponential { factor: 0.8, warm_up: 0 },
+        Schedule::Cosine { least: 0.05, warm_up: 6 },
+    ] {
+        let spec = TrainingSpec { schedule, ..training(8, 16, 0.3) };
+        follows(&format!("{schedule:?}"), &job(classifier(), spec, FixedPointSpec::default()), 0.01);
+    }
 }
 
 #[test]

@@ -304,7 +304,7 @@ impl<E: Engine + 'static> Trainer<E> {
         if let Some((_, noise)) = &mut self.privacy {
             noise.add(cx.engine, &mut gradients)?;
         }
-        self.state.descend(&mut self.engine, &self.plan, epoch, gradients, &weights)?;
+        self.state.descend(&mut self.engine, &self.plan, (epoch, step), gradients, &weights)?;
         self.state.step = step;
         Ok(())
     }

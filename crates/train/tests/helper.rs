@@ -1,4 +1,5 @@
 //! Training by three parties over the helper protocol, in one process.
+#![allow(clippy::print_stdout)]
 
 use std::thread;
 
@@ -9,7 +10,7 @@ use tercet_net::PartyId;
 use tercet_net::memory::{self, MemoryTransport};
 use tercet_share::EphemeralKey;
 use tercet_train::spec::{
-    BoundMode, FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, PrivacySpec, Schedule,
+    Adam, BoundMode, FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, PrivacySpec, Schedule,
     TrainingSpec,
 };
 use tercet_train::{
@@ -192,6 +193,65 @@ fn three_parties_train_with_sigmoid_and_squared_error() {
     model.layers[1] = LayerSpec::Sigmoid {};
     model.loss = Loss::MeanSquaredError;
     follows(&job(model, 0.0), 0.02);
+}
+
+/// The classifier with Adam.
+fn with_adam() -> TrainingJob {
+    let mut job = job(classifier(), 0.0);
+    job.training.optimiser = Optimiser::Adam(Adam { epsilon: 1e-3, ..Adam::default() });
+    job.training.learning_rate = 1.0 / 64.0;
+    job.training.epochs = 10;
+    job
+}
+
+#[test]
+fn three_parties_train_with_adam_as_in_floating_point_at_the_declared_cost() {
+    let job = with_adam();
+    let data = data(6);
+    let float = plaintext::train(&job, &data, &mut |_| {}).unwrap();
+    let parties = three_parties(&job, &data);
+    // Every step divides by the size of a gradient, so that weights whose gradients are mostly rounding differ more.
+    let worst = largest_difference(&parties[0].0, &float);
+    assert!(worst < 0.1, "weights differ by {worst}");
+    for (outcome, _) in &parties {
+        let (found, expected) = (outcome.metrics[0].accuracy.unwrap(), float.metrics[0].accuracy.unwrap());
+        assert!((found - expected).abs() < 0.07, "{found} for {expected}");
+    }
+    let loss = parties[1].0.metrics[0].loss.unwrap();
+    assert!((loss - float.metrics[0].loss.unwrap()).abs() < 0.02, "{loss}");
+    let (_, _, counter) = train(CostEngine::new(roles()), &job, data).unwrap();
+    let declared = counter.measured();
+    for (i, (_, measured)) in parties.into_iter().enumerate() {
+        assert_eq!(measured.online[i], declared.online[i], "party {i}");
+        assert_eq!(measured.offline[i], declared.offline[i], "party {i}");
+    }
+}
+
+#[test]
+fn a_step_of_adam_takes_16_rounds_more_whatever_the_number_of_layers() {
+    let mut deep = classifier();
+    deep.layers.splice(0..0, [LayerSpec::Dense { units: 8 }, LayerSpec::Relu {}]);
+    for model in [classifier(), deep] {
+        let cost = |optimiser, steps| {
+            let mut job = with_adam();
+            (job.model, job.training.optimiser) = (model.clone(), optimiser);
+            job.training.max_steps = Some(steps);
+            job.release = Release::default();
+            // With decay the weights are truncated in two rounds whatever the optimiser.
+            job.training.weight_decay = 0.01;
+            train(CostEngine::new(roles()), &job, data(6)).unwrap().1
+        };
+        let step = |optimiser| cost(optimiser, 2) - cost(optimiser, 1);
+        let (adam, sgd) = (step(with_adam().training.optimiser), step(Optimiser::Sgd));
+        assert_eq!(adam.rounds - sgd.rounds, 16);
+        let parameters: usize = {
+            let architecture = tercet_train::Architecture::new(&model).unwrap();
+            architecture.parameters()
+        };
+        let bits = 8.0 * (adam.total_bytes() - sgd.total_bytes()) as f64 / parameters as f64;
+        println!("{parameters} parameters: {bits:.0} bits more for each");
+        assert!(bits < 5000.0, "{bits}");
+    }
 }
 
 /// The classifier, two private steps on all rows.

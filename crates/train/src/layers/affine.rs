@@ -1,7 +1,7 @@
 //! Layers with weights: dense and convolution. They differ only in their bilinear maps and in how a bias spreads.
 //!
 //! Forward: Z = map(X, W) + b, half-finished at f_x + f_w bits, no message. Backward: the gradient of the input is a product of
-//! δ and W. Gradient: that of the weights is a product of X, read with h more fractional bits, and δ; that of the bias is a
+//! δ and W. Gradient: that of the weights is a product of X, read with h more fractional bits (not with Adam), and δ; that of the bias is a
 //! sum of δ. No message either. The opened X, W and δ of the other passes are used again.
 
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl<E: Engine> Layer<E> for Affine<E> {
 
     fn gradient(&self, cx: &mut Context<'_, E>, factors: &Factors<E>) -> Result<Gradient<E>, EngineError> {
         let Factors { input, delta } = factors;
-        let raised = cx.engine.reread(input, cx.plan.activation + cx.plan.rate_bits)?;
+        let raised = cx.engine.reread(input, cx.plan.summed - cx.plan.gradient)?;
         let weight = cx.engine.product(&self.weight_grad, &raised, delta)?;
 
         let mut bias = cx.engine.linear(delta, &Linear::SumRows)?;
@@ -103,7 +103,7 @@ impl<E: Engine> Layer<E> for Affine<E> {
         }
         // On the grid of the weights' gradients.
         let bias = cx.engine.linear(&bias, &Linear::Scale(1 << cx.plan.activation))?;
-        let bias = cx.engine.reread(&bias, cx.plan.master)?;
+        let bias = cx.engine.reread(&bias, cx.plan.summed)?;
         Ok(Gradient { weight, bias: cx.engine.lift(&bias)? })
     }
 }

@@ -44,9 +44,9 @@ pub(crate) struct Weights<E: Engine> {
 
 /// Gradients of one layer, half-finished, summed over the rows of the batch.
 pub(crate) struct Gradient<E: Engine> {
-    /// Like the weight, S fractional bits.
+    /// Like the weight, with as many fractional bits as summed gradients have.
     pub(crate) weight: E::Offset,
-    /// Like the bias, S fractional bits.
+    /// Like the bias, the same.
     pub(crate) bias: E::Offset,
 }
 

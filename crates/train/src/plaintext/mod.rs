@@ -5,6 +5,7 @@
 
 mod conv2d;
 mod dense;
+mod descent;
 mod elementwise;
 mod gemm;
 mod loss;
@@ -25,7 +26,8 @@ use crate::scales::NumericPlan;
 use crate::spec::{Loss, ModelSpec};
 use crate::{TrainError, fold, init, shuffle, standardise};
 
-pub use network::{Descent, Network};
+pub use descent::{AdamStep, Descent};
+pub use network::Network;
 pub use real::Real;
 pub use stage::Pass;
 
@@ -70,18 +72,13 @@ pub fn train(
         if step == steps {
             break;
         }
-        let descent = Descent {
-            rate: plan.learning_rate(epoch) / spec.batch as f64,
-            momentum: plan.momentum.map_or(0.0, |m| m.value()),
-            decay: plan.decay(epoch),
-        };
         for batch in shuffle::batches(rows, spec.batch, spec.seed, epoch) {
             step += 1;
             let pass = Some((spec.seed, step));
             network.forward(&train.features, &batch, pass);
             let wanted = gather(&train.targets, &batch, &mut targets);
             network.backward(wanted, batch.len(), pass);
-            network.descend(descent);
+            network.descend(&Descent::of(&plan, spec.batch, epoch, step));
             let mut progress = Progress {
                 step,
                 steps,

@@ -4,6 +4,7 @@ use ndarray::{Array1, Array2};
 
 use super::conv2d::Conv2d;
 use super::dense::Dense;
+use super::descent::Descent;
 use super::elementwise::{Dropout, Flatten, Relu, Sigmoid};
 use super::pool::{AvgPool, MaxPool};
 use super::stage::{Parameters, Pass, Stage};
@@ -24,17 +25,6 @@ pub struct Network<F: Real> {
     first_weights: usize,
     loss: Loss,
     batch: usize,
-}
-
-/// How a step of descent moves the weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Descent {
-    /// Learning rate over batch size.
-    pub rate: f64,
-    /// Momentum; 0 for none.
-    pub momentum: f64,
-    /// Learning rate · weight decay.
-    pub decay: f64,
 }
 
 impl<F: Real> Network<F> {
@@ -103,32 +93,8 @@ impl<F: Real> Network<F> {
     }
 
     /// One step of descent along the gradients of the last backward pass.
-    pub fn descend(&mut self, by: Descent) {
-        let (rate, momentum) = (F::of(by.rate), F::of(by.momentum));
-        let keep = F::of(1.0 - by.decay);
-        for p in self.stages.iter_mut().filter_map(|s| s.parameters()) {
-            if by.decay > 0.0 {
-                p.weight.iter_mut().for_each(|w| *w = *w * keep);
-            }
-            if by.momentum > 0.0 && p.weight_velocity.is_empty() {
-                p.weight_velocity = vec![F::zero(); p.weight.len()];
-                p.bias_velocity = vec![F::zero(); p.bias.len()];
-            }
-            let parts = [
-                (&mut p.weight, &p.weight_grad, &mut p.weight_velocity),
-                (&mut p.bias, &p.bias_grad, &mut p.bias_velocity),
-            ];
-            for (values, gradients, velocities) in parts {
-                if velocities.is_empty() {
-                    values.iter_mut().zip(gradients).for_each(|(w, g)| *w -= rate * *g);
-                    continue;
-                }
-                for ((w, g), v) in values.iter_mut().zip(gradients).zip(velocities) {
-                    *v = momentum * *v + *g;
-                    *w -= rate * *v;
-                }
-            }
-        }
+    pub fn descend(&mut self, by: &Descent) {
+        self.stages.iter_mut().filter_map(|s| s.parameters()).for_each(|p| by.apply(p));
     }
 
     /// Weights and biases.

@@ -11,6 +11,8 @@ pub trait Real: LinalgScalar + PartialOrd + AddAssign + SubAssign + Neg<Output =
     fn double(self) -> f64;
     /// e^x.
     fn exp(self) -> Self;
+    /// √x.
+    fn sqrt(self) -> Self;
     /// The larger.
     fn at_least(self, other: Self) -> Self {
         if self > other { self } else { other }
@@ -27,6 +29,9 @@ impl Real for f32 {
     fn exp(self) -> f32 {
         self.exp()
     }
+    fn sqrt(self) -> f32 {
+        self.sqrt()
+    }
 }
 
 impl Real for f64 {
@@ -38,5 +43,8 @@ impl Real for f64 {
     }
     fn exp(self) -> f64 {
         self.exp()
+    }
+    fn sqrt(self) -> f64 {
+        self.sqrt()
     }
 }

@@ -14,9 +14,12 @@ pub(super) struct Parameters<F> {
     pub(super) bias: Vec<F>,
     pub(super) weight_grad: Vec<F>,
     pub(super) bias_grad: Vec<F>,
-    /// Empty without momentum.
+    /// Velocities, or averages of gradients; empty where descent needs none.
     pub(super) weight_velocity: Vec<F>,
     pub(super) bias_velocity: Vec<F>,
+    /// Averages of squared gradients; empty but for Adam.
+    pub(super) weight_square: Vec<F>,
+    pub(super) bias_square: Vec<F>,
 }
 
 impl<F: Real> Parameters<F> {
@@ -31,6 +34,8 @@ impl<F: Real> Parameters<F> {
             bias_grad: vec![F::zero(); units],
             weight_velocity: Vec::new(),
             bias_velocity: Vec::new(),
+            weight_square: Vec::new(),
+            bias_square: Vec::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use tercet_privacy::sensitivity::{Layer, Sensitivity, sensitivity};
 
 use crate::architecture::Architecture;
 use crate::scales::NumericPlan;
-use crate::spec::{BoundMode, PrivacySpec, TrainingSpec};
+use crate::spec::{BoundMode, Optimiser, PrivacySpec, TrainingSpec};
 use crate::{Privacy, SpecError, TrainError, TrainingJob};
 
 use super::bounds::{self, LayerBounds, NoiseBound, Steps};
@@ -171,6 +171,10 @@ pub(crate) fn numeric(job: &TrainingJob) -> Result<NumericPlan, SpecError> {
     };
     spec.validate()?;
     job.training.validate()?;
+    if job.training.optimiser != Optimiser::Sgd {
+        let expected = "use \"sgd\": how far noise moves the weights is bounded for plain descent only";
+        return Err(SpecError::value("training.optimiser", "\"adam\" in a private training", expected));
+    }
     let training =
         TrainingSpec { learning_rate: job.training.learning_rate * spec.clip, ..job.training.clone() };
     NumericPlan::with_ring(&job.model, &training, &job.fixed_point, RING_BITS)

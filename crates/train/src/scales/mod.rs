@@ -12,7 +12,8 @@
 //!
 //! *Update.* learning rate / batch = c · 2^−h with an integer c. X is read with f_x + h fractional bits when it enters G,
 //! which is a division by 2^h for free, so that G has S = f_x + f_δ + h fractional bits and W ← W − c·G is a local
-//! subtraction of half-finished values. Each step truncates all master weights by S − f_w in one call.
+//! subtraction of half-finished values. Each step truncates all master weights by S − f_w in one call. Adam has its own S, and
+//! gradients are not read with more bits; see `adam`.
 //!
 //! *Decay.* W ← W − rate·decay·W takes the truncated W, read with S fractional bits, times the integer
 //! round(rate · decay · 2^(S − f_w)).
@@ -25,6 +26,7 @@
 //! opening (`shrunk`); this is chosen if it saves more bytes than the wider R costs, which it does for dense networks, and
 //! does not for convolutional ones. Otherwise R = max(L, S + weight_bits + 2). All rings are as narrow as these bounds allow.
 
+mod adam;
 mod dyadic;
 mod interval;
 mod table;
@@ -34,10 +36,11 @@ use tercet_share::Ring;
 use tercet_share::fixed::MAX_FRAC;
 
 use crate::architecture::{Architecture, Node};
-use crate::spec::{FixedPointSpec, ModelSpec, Schedule, SpecError, TrainingSpec};
+use crate::spec::{FixedPointSpec, ModelSpec, Optimiser, Schedule, SpecError, TrainingSpec};
 
 use traffic::Traffic;
 
+pub use adam::{AdamPlan, Average};
 pub use dyadic::Dyadic;
 pub(crate) use dyadic::KEEP_BITS;
 pub use interval::{LayerRange, ranges};
@@ -51,9 +54,11 @@ pub struct NumericPlan {
     pub weight: u32,
     /// f_δ: fractional bits of gradients of activations.
     pub gradient: u32,
-    /// S: fractional bits of master weights and weight gradients.
+    /// S: fractional bits of master weights.
     pub master: u32,
-    /// h: fractional bits of learning rate / batch.
+    /// Fractional bits of weight gradients, summed over the batch: S, or f_x + f_δ with Adam.
+    pub summed: u32,
+    /// h: fractional bits of learning rate / batch, or of the learning rate with Adam.
     pub rate_bits: u32,
     /// Pre-activations are below 2^range_bits.
     pub range_bits: u32,
@@ -61,8 +66,10 @@ pub struct NumericPlan {
     pub gradient_bits: u32,
     /// Weights are below 2^weight_bits.
     pub weight_bits: u32,
-    /// R: ring of inputs, activations, gradients and master weights.
+    /// R: ring of inputs, activations and gradients.
     pub ring: Ring,
+    /// Ring of master weights and velocities: R, but with Adam a wider one.
+    pub master_ring: Ring,
     /// L: ring of forward and backward products.
     pub product_ring: Ring,
     /// Ring that weights are truncated into.
@@ -75,8 +82,22 @@ pub struct NumericPlan {
     pub pool_ring: Ring,
     /// Momentum as it is used.
     pub momentum: Option<Dyadic>,
+    /// Scales of Adam, if the job asks for it.
+    pub adam: Option<AdamPlan>,
     rates: Vec<Rate>,
-    batch: usize,
+    /// What the learning rate is divided by before it is rounded.
+    divisor: usize,
+    /// Steps of the warm-up.
+    warm_up: u64,
+}
+
+/// How one step moves the weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepRate {
+    /// c: W ← W − c · G, or with Adam − c · m/√v.
+    pub factor: i64,
+    /// The integer of the decay; 0 for none.
+    pub decay: i64,
 }
 
 /// Rate of the epochs from `epoch` on.
@@ -86,6 +107,9 @@ struct Rate {
     factor: i64,
     decay: i64,
 }
+
+/// c of the first rate at least, if there is a warm-up.
+const WARM_UP_STEPS: f64 = 64.0;
 
 /// Most relative error of a rounded learning rate.
 const RATE_TOLERANCE: f64 = 1.0 / 128.0;
@@ -125,10 +149,17 @@ impl NumericPlan {
             advice: "lower fixed_point.range_bits or the fractional bits",
         })?;
 
-        let steps = rate_steps(training);
+        let adam = match &training.optimiser {
+            Optimiser::Sgd => None,
+            Optimiser::Adam(adam) => Some(AdamPlan::new(adam, training.batch, f_x + f_d)?),
+        };
+        let (steps, divisor) = (rate_steps(training), if adam.is_some() { 1 } else { training.batch });
         let room = MAX_FRAC - fixed.weight_bits;
-        let rate_bits = rate_bits(training, &steps, room.saturating_sub(f_x + f_d))?;
-        let master = f_x + f_d + rate_bits;
+        // What c is a factor of: a summed gradient, or Adam's step.
+        let moved = adam.map_or(f_x + f_d, |a| a.step_frac());
+        let rate_bits = rate_bits(training, &steps, divisor, room.saturating_sub(moved))?;
+        let master = moved + rate_bits;
+        let summed = if adam.is_some() { f_x + f_d } else { master };
         let drop = master.checked_sub(f_w).filter(|d| *d > 0).ok_or_else(|| SpecError::Scales {
             what: format!("weights with {f_w} fractional bits need more than"),
             needs: f_w,
@@ -143,37 +174,40 @@ impl NumericPlan {
             let steps = log2_ceil((1.0 / (1.0 - training.momentum)).ceil() as usize);
             f_x + f_d + m.shift + log2_ceil(training.batch) + steps + 4
         });
+        // With Adam, G is the mean gradient with b more fractional bits.
+        let gradient = adam.map_or(0, |a| summed + a.mean_bits + a.gradient_bits + 3);
+        let master_least = (master + fixed.weight_bits + 2).max(velocity);
         let least = product_bits
-            .max(master + fixed.weight_bits + 2)
             .max(fixed.range_bits + f_x + 3)
-            .max(velocity)
+            .max(gradient)
             .max(ring_bits)
             .max(layer_bits(&architecture, fixed, gradient_bits));
-        let wide = least.max(product_bits + drop);
+        // The two rings are one without Adam: its gradients are known modulo R. With Adam a wider one of the master weights
+        // costs nothing.
+        let alone = adam.is_some();
+        let master_least = if alone { master_least } else { master_least.max(least) };
+        let wide = master_least.max(product_bits + drop);
         let traffic = Traffic::new(&architecture, training.batch);
         // A weight opened a second time costs that opening both ways, the correction of its wraps, and a round.
-        let high = least.saturating_sub(drop);
+        let high = master_least.saturating_sub(drop);
         let reopening = 2 * high.min(product_bits) + product_bits.saturating_sub(high);
-        let shrunk = wide <= 64
-            && !decays
-            && traffic.widening(wide - least) < traffic.weights(reopening) + traffic::ROUND;
-        let ring = Ring::new(if shrunk { wide } else { least }).map_err(|_| SpecError::Scales {
-            what: "activations, gradients and master weights need".into(),
-            needs: least,
-            has: 64,
-            advice: "lower the momentum, the bounds or the fractional bits of fixed_point",
-        })?;
+        let pays =
+            alone || traffic.widening(wide - master_least) < traffic.weights(reopening) + traffic::ROUND;
+        let shrunk = wide <= 64 && !decays && pays;
+        let master_bits = if shrunk { wide } else { master_least };
+        let ring_of = |what: &str, bits: u32, advice| {
+            Ring::new(bits).map_err(|_| SpecError::Scales { what: what.into(), needs: bits, has: 64, advice })
+        };
+        let advice = "lower the momentum, the bounds or the fractional bits of fixed_point";
+        let what = "activations, gradients and master weights need";
+        let master_ring = ring_of(what, master_bits, advice)?;
+        let ring = ring_of(what, if alone { least } else { master_bits }, advice)?;
 
         // An entry has one fractional bit more than an activation, a difference of two one whole bit more.
-        let pool_bits = fixed.range_bits + f_x + 3;
-        let pool_ring = Ring::new(pool_bits).map_err(|_| SpecError::Scales {
-            what: "the comparisons of max-pooling need".into(),
-            needs: pool_bits,
-            has: 64,
-            advice: "lower fixed_point.range_bits or the fractional bits",
-        })?;
+        let advice = "lower fixed_point.range_bits or the fractional bits";
+        let pool_ring = ring_of("the comparisons of max-pooling need", fixed.range_bits + f_x + 3, advice)?;
 
-        let scale = f64::from(rate_bits).exp2() / training.batch as f64;
+        let scale = f64::from(rate_bits).exp2() / divisor as f64;
         let rates = steps.iter().map(|&(epoch, rate)| {
             let factor = (rate * scale).round();
             let used = factor / scale;
@@ -185,19 +219,23 @@ impl NumericPlan {
             weight: f_w,
             gradient: f_d,
             master,
+            summed,
             rate_bits,
             range_bits: fixed.range_bits,
             gradient_bits,
             weight_bits: fixed.weight_bits,
             ring,
+            master_ring,
             product_ring,
-            weight_ring: if decays { ring } else { product_ring },
+            weight_ring: if decays { master_ring } else { product_ring },
             shrunk,
             width: fixed.range_bits + f_x + 1,
             pool_ring,
             momentum,
+            adam,
             rates: rates.collect(),
-            batch: training.batch,
+            divisor,
+            warm_up: training.schedule.warm_up(),
         })
     }
 
@@ -206,24 +244,42 @@ impl NumericPlan {
         self.master - self.weight
     }
 
-    /// c of an epoch (from 0): W ← W − c · G.
+    /// c and the decay in step `step` (from 1), which is in epoch `epoch` (from 0).
+    pub fn step_rate(&self, epoch: u32, step: u64) -> StepRate {
+        let Rate { factor, decay, .. } = *self.rate(epoch);
+        let warmed = |value: i64| {
+            if step >= self.warm_up {
+                return value;
+            }
+            let product = i128::from(value) * i128::from(step) + i128::from(self.warm_up / 2);
+            (product / i128::from(self.warm_up)) as i64
+        };
+        StepRate { factor: warmed(factor), decay: warmed(decay) }
+    }
+
+    /// c of an epoch (from 0), after the warm-up.
     pub fn rate_factor(&self, epoch: u32) -> i64 {
         self.rate(epoch).factor
     }
 
-    /// The learning rate as used in an epoch (from 0): c · 2^−h · batch.
+    /// The learning rate as used in an epoch (from 0), after the warm-up.
     pub fn learning_rate(&self, epoch: u32) -> f64 {
-        self.rate(epoch).factor as f64 * (-f64::from(self.rate_bits)).exp2() * self.batch as f64
+        self.learning_rate_of(self.rate_factor(epoch))
     }
 
-    /// The integer of the decay of an epoch (from 0); 0 for none.
-    pub fn decay_factor(&self, epoch: u32) -> i64 {
-        self.rate(epoch).decay
+    /// The learning rate that c stands for.
+    pub fn learning_rate_of(&self, factor: i64) -> f64 {
+        factor as f64 * (-f64::from(self.rate_bits)).exp2() * self.divisor as f64
     }
 
-    /// rate · weight_decay as used in an epoch (from 0).
+    /// rate · weight_decay as used in an epoch (from 0), after the warm-up.
     pub fn decay(&self, epoch: u32) -> f64 {
-        self.rate(epoch).decay as f64 * (-f64::from(self.weight_shift())).exp2()
+        self.decay_of(self.rate(epoch).decay)
+    }
+
+    /// rate · weight_decay that the integer of a decay stands for.
+    pub fn decay_of(&self, decay: i64) -> f64 {
+        decay as f64 * (-f64::from(self.weight_shift())).exp2()
     }
 
     fn rate(&self, epoch: u32) -> &Rate {
@@ -260,25 +316,34 @@ fn first_product(model: &ModelSpec) -> String {
 
 /// First epoch and rate of every stretch of epochs with one rate.
 fn rate_steps(training: &TrainingSpec) -> Vec<(u32, f64)> {
-    let every = match training.schedule {
-        Schedule::Constant {} => training.epochs,
-        Schedule::Step { every, .. } => every,
-    };
+    let every = training.schedule.every(training.epochs);
     (0..training.epochs).step_by(every as usize).map(|e| (e, training.nominal_rate(e))).collect()
 }
 
-/// The smallest h for which every rate is an integer times 2^−h, up to the tolerance.
-fn rate_bits(training: &TrainingSpec, steps: &[(u32, f64)], most: u32) -> Result<u32, SpecError> {
+/// The smallest h for which every rate is an integer times 2^−h, up to the tolerance: 1/128 of it or, if it changes with every
+/// epoch, 1/1024 of the first rate. A warm-up needs integers to choose from.
+fn rate_bits(
+    training: &TrainingSpec,
+    steps: &[(u32, f64)],
+    divisor: usize,
+    most: u32,
+) -> Result<u32, SpecError> {
+    let gliding = matches!(training.schedule, Schedule::Exponential { .. } | Schedule::Cosine { .. });
+    let first = training.learning_rate / divisor as f64;
+    let least_first = if training.schedule.warm_up() > 0 { WARM_UP_STEPS } else { 1.0 };
     let fits = |h: u32| {
-        steps.iter().all(|(_, rate)| {
-            let exact = rate / training.batch as f64 * f64::from(h).exp2();
-            exact.round() >= 1.0 && (exact.round() - exact).abs() <= exact * RATE_TOLERANCE
-        })
+        let slack = if gliding { first * f64::from(h).exp2() / 1024.0 } else { 0.0 };
+        first * f64::from(h).exp2() >= least_first - 0.5
+            && steps.iter().all(|(_, rate)| {
+                let exact = rate / divisor as f64 * f64::from(h).exp2();
+                let far = (exact.round() - exact).abs();
+                far <= slack || (exact.round() >= 1.0 && far <= exact * RATE_TOLERANCE)
+            })
     };
     (0..=most).find(|h| fits(*h)).ok_or_else(|| {
         let least = steps.iter().map(|s| s.1).fold(f64::INFINITY, f64::min);
         // The step to a power of two below the rate shows what is missing.
-        let needs = ((training.batch as f64 / least).log2() + 6.0).ceil().max(0.0) as u32;
+        let needs = ((divisor as f64 / least).log2() + 6.0).ceil().max(0.0) as u32;
         SpecError::Scales {
             what: format!("a learning rate of {least:e} with batches of {} needs about", training.batch),
             needs,

@@ -17,15 +17,21 @@ impl fmt::Display for NumericPlan {
         row("forward products", self.activation + self.weight, l, Some(self.range_bits))?;
         row("gradients of activations", self.gradient, r, Some(self.gradient_bits))?;
         row("backward products", self.gradient + self.weight, l, Some(self.gradient_bits))?;
-        row("weight gradients", self.master, r, None)?;
-        row("master weights", self.master, r, Some(self.weight_bits))?;
+        row("weight gradients", self.summed, r, None)?;
+        row("master weights", self.master, self.master_ring.bits(), Some(self.weight_bits))?;
+        if let Some(a) = &self.adam {
+            row("mean gradients", a.gradient, 64, Some(a.gradient_bits))?;
+            row("their average", a.moment, 64, Some(a.gradient_bits))?;
+            row("the average of their squares", a.square, 64, Some(2 * a.gradient_bits))?;
+            row("the same, under the root", a.under_root, a.under_root_bits(), Some(2 * a.gradient_bits))?;
+        }
         let rate = self.rates.first().map_or(0.0, |_| self.learning_rate(0));
         write!(
             f,
-            "learning rate {rate} = {} · 2^-{} · {} rows; weights drop {} bits {}; comparisons of {} bits",
+            "learning rate {rate} = {} · 2^-{}{}; weights drop {} bits {}; comparisons of {} bits",
             self.rate_factor(0),
             self.rate_bits,
-            self.batch,
+            if self.adam.is_some() { String::new() } else { format!(" · {} rows", self.divisor) },
             self.weight_shift(),
             if self.shrunk { "in one round" } else { "in two rounds" },
             self.width

@@ -60,12 +60,36 @@ fn decay_keeps_weights_in_the_wide_ring() {
 
 #[test]
 fn every_rate_of_a_schedule_is_within_the_tolerance() {
-    let t = TrainingSpec { schedule: Schedule::Step { every: 3, factor: 0.3 }, ..training(50, 0.2) };
+    let t =
+        TrainingSpec { schedule: Schedule::Step { every: 3, factor: 0.3, warm_up: 0 }, ..training(50, 0.2) };
     let plan = NumericPlan::new(&model(), &t, &FixedPointSpec { frac: 12, ..Default::default() }).unwrap();
     for epoch in 0..10 {
         let asked = 0.2 * 0.3f64.powi(epoch / 3);
         let used = plan.learning_rate(epoch as u32);
         assert!((used - asked).abs() <= asked / 128.0, "epoch {epoch}: {used} for {asked}");
+    }
+}
+
+#[test]
+fn gliding_rates_and_warm_ups_are_within_their_tolerance() {
+    let fixed = FixedPointSpec { frac: 12, ..Default::default() };
+    for schedule in [
+        Schedule::Constant { warm_up: 40 },
+        Schedule::Exponential { factor: 0.7, warm_up: 40 },
+        Schedule::Cosine { least: 0.0, warm_up: 40 },
+    ] {
+        let t = TrainingSpec { schedule, ..training(50, 0.2) };
+        let plan = NumericPlan::new(&model(), &t, &fixed).unwrap();
+        for epoch in 0..10 {
+            for step in [1, 7, 39, 40, 1000] {
+                let asked = t.nominal_rate(epoch) * (step as f64 / 40.0).min(1.0);
+                let used = plan.learning_rate_of(plan.step_rate(epoch, step).factor);
+                // Rounded once with the schedule and once with the warm-up, to 1/64 of the first rate at worst.
+                let most = 0.2 / 64.0;
+                assert!((used - asked).abs() <= most, "{schedule:?} {epoch} {step}: {used} for {asked}");
+            }
+            assert!((plan.learning_rate(epoch) - t.nominal_rate(epoch)).abs() <= 0.2 / 128.0);
+        }
     }
 }
 

@@ -4,15 +4,20 @@
 mod error;
 mod fixed_point;
 mod model;
+mod optimiser;
 mod privacy;
+mod schedule;
 mod training;
 
 pub use error::SpecError;
 pub use fixed_point::FixedPointSpec;
 pub(crate) use model::MAX_SIZE;
 pub use model::{InputSpec, LayerSpec, Loss, ModelSpec};
+pub use optimiser::{Adam, Optimiser};
 pub use privacy::{BoundMode, PrivacySpec};
-pub use training::{Optimiser, Schedule, TrainingSpec};
+pub use schedule::Schedule;
+pub(crate) use schedule::power;
+pub use training::TrainingSpec;
 
 #[cfg(test)]
 mod tests;

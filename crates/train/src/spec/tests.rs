@@ -51,6 +51,22 @@ fn every_key_is_read_and_written_back() {
 }
 
 #[test]
+fn an_optimiser_is_a_name_or_a_table() {
+    let read = |text: &str| {
+        let training: TrainingSpec =
+            toml::from_str(&TRAINING.replacen("optimiser = \"sgd\"", text, 1)).unwrap();
+        let again = toml::from_str::<TrainingSpec>(&toml::to_string(&training).unwrap()).unwrap();
+        assert_eq!(again, training);
+        training.optimiser
+    };
+    assert_eq!(read("optimiser = { kind = \"sgd\" }"), Optimiser::Sgd);
+    assert_eq!(read(""), Optimiser::Sgd);
+    assert_eq!(read("optimiser = \"adam\""), Optimiser::Adam(Adam::default()));
+    let some = Adam { beta1: 0.8, epsilon: 0.01, ..Adam::default() };
+    assert_eq!(read("optimiser = { kind = \"adam\", beta1 = 0.8, epsilon = 0.01 }"), Optimiser::Adam(some));
+}
+
+#[test]
 fn an_unknown_layer_or_key_is_named() {
     for (from, to, part) in [
         ("kind = \"relu\"", "kind = \"gelu\"", "gelu"),
@@ -87,6 +103,15 @@ fn a_training_number_out_of_range_is_named() {
         ("seed = 7", "sead = 7", "sead"),
         ("optimiser = \"sgd\"", "optimiser = \"lbfgs\"", "lbfgs"),
         ("kind = \"step\", every = 2, factor = 0.5", "kind = \"constant\", every = 2", "every"),
+        ("kind = \"step\", every = 2", "kind = \"exponential\", every = 2", "every"),
+        ("kind = \"step\", every = 2, factor = 0.5", "kind = \"cosine\", least = 1.5", "least is 1.5"),
+        ("factor = 0.5", "factor = 0.5, warm_up = 2000000", "warm_up is 2000000"),
+        ("optimiser = \"sgd\"", "optimiser = \"adam\"", "training.momentum is 0.9; leave it out"),
+        ("optimiser = \"sgd\"", "optimiser = { kind = \"adam\", beta = 0.9 }", "beta"),
+        ("optimiser = \"sgd\"", "optimiser = { kind = \"sgd\", beta1 = 0.9 }", "beta1"),
+        ("optimiser = \"sgd\"", "optimiser = { kind = \"adam\", beta2 = 1.0 }", "optimiser.beta2 is 1"),
+        ("optimiser = \"sgd\"", "optimiser = { kind = \"adam\", epsilon = 0.0 }", "optimiser.epsilon is 0"),
+        ("optimiser = \"sgd\"", "optimiser = { kind = \"adam\", gradient_bits = 30 }", "gradient_bits is 30"),
     ] {
         let text = TRAINING.replacen(from, to, 1);
         let error = match toml::from_str::<TrainingSpec>(&text) {

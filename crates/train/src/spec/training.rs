@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::SpecError;
+use super::{Optimiser, Schedule, SpecError};
 
 /// The `[training]` section.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,7 +11,7 @@ pub struct TrainingSpec {
     /// Rows in a mini-batch. The last batch of an epoch may be smaller; its gradient sum is still divided by `batch`.
     pub batch: usize,
     /// Learning rate. It is rounded to a dyadic number within 1/128 of it (exact if learning_rate / batch is a power of
-    /// two); the plaintext baseline uses the same rounded rate.
+    /// two, or with Adam learning_rate itself); the plaintext baseline uses the same rounded rate.
     pub learning_rate: f64,
     /// v ← momentum · v + gradient, w ← w − rate · v. From 0 (default) up to but not including 1.
     #[serde(default)]
@@ -35,45 +35,10 @@ pub struct TrainingSpec {
     pub evaluate_every: u32,
 }
 
-/// How the learning rate changes over epochs: `{ kind = "constant" }`, or `{ kind = "step", every = 5, factor = 0.5 }`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Schedule {
-    /// It stays.
-    Constant {},
-    /// It is multiplied by `factor` after every `every` epochs.
-    Step {
-        /// Epochs between two changes.
-        every: u32,
-        /// The factor, above 0 and at most 1.
-        factor: f64,
-    },
-}
-
-impl Default for Schedule {
-    fn default() -> Schedule {
-        Schedule::Constant {}
-    }
-}
-
-/// The optimiser.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Optimiser {
-    /// Stochastic gradient descent, with momentum and decay if asked for.
-    #[default]
-    Sgd,
-}
-
 impl TrainingSpec {
-    /// The learning rate that the job asks for in an epoch (from 0), before rounding.
+    /// The learning rate that the job asks for in an epoch (from 0), before rounding and warm-up.
     pub fn nominal_rate(&self, epoch: u32) -> f64 {
-        match self.schedule {
-            Schedule::Constant {} => self.learning_rate,
-            Schedule::Step { every, factor } => {
-                self.learning_rate * factor.powi((epoch / every.max(1)) as i32)
-            }
-        }
+        self.learning_rate * self.schedule.factor(epoch, self.epochs)
     }
 
     /// Checks each number by itself.
@@ -99,14 +64,11 @@ impl TrainingSpec {
                 return Err(SpecError::value(key, value, "use a number from 0 up to but not including 1"));
             }
         }
-        if let Schedule::Step { every, factor } = self.schedule {
-            if every == 0 {
-                return Err(SpecError::value("training.schedule.every", every, positive));
-            }
-            if !(factor > 0.0 && factor <= 1.0) {
-                let expected = "use a number above 0 and at most 1";
-                return Err(SpecError::value("training.schedule.factor", factor, expected));
-            }
+        self.schedule.validate()?;
+        self.optimiser.validate()?;
+        if matches!(self.optimiser, Optimiser::Adam(_)) && self.momentum > 0.0 {
+            let expected = "leave it out: Adam has its own, optimiser.beta1";
+            return Err(SpecError::value("training.momentum", self.momentum, expected));
         }
         if self.max_steps == Some(0) {
             return Err(SpecError::value("training.max_steps", 0, positive));
