@@ -38,7 +38,9 @@ impl Program for Operation {
                 Operation::TruncateShrunk => drop(e.truncate(&[truncate(Ring::new(44)?)])?),
                 Operation::Relu => drop(e.relu(&[Relu { truncate: truncate(Ring::FULL), width: 32 }])?),
                 Operation::Gate => drop(e.gate(&[Gate { truncate: truncate(Ring::FULL), bit: &bit }])?),
-                Operation::Nonnegative => drop(e.nonnegative(&[Sign { value: &x, width: 32 }], &[])?),
+                Operation::Nonnegative => {
+                    drop(e.nonnegative(&[Sign { value: &x, width: 32, out: None }], &[])?)
+                }
                 Operation::Argmax => drop(e.argmax(&x, 4, 32, Ring::FULL)?),
                 Operation::MatMul => drop(e.product(&Bilinear::MATMUL, &x, &x)?),
             }

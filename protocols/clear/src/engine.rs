@@ -282,7 +282,7 @@ impl Engine for ClearEngine {
         let bits = signs
             .iter()
             .map(|s| {
-                let facts = checks::sign(&s.value.meta(), s.width)?;
+                let facts = checks::sign(&s.value.meta(), s.width, s.out)?;
                 let values: Vec<i64> = s.value.0.signed().collect();
                 self.compare("comparison", &facts, &values, s.width, &s.value.0.doubt)
             })

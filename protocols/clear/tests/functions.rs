@@ -138,7 +138,7 @@ fn an_inverse_square_root_in_parts_keeps_its_bound_with_the_rounding_of_shares()
         for noise in [None, Some(7)] {
             let mut engine = Counting { noise, ..Counting::new() };
             let x = engine.masked(1, &xs, frac);
-            let parts = functions::inverse_sqrt_parts(&mut engine, &x, low, high, 12).unwrap();
+            let parts = functions::inverse_sqrt_parts(&mut engine, &x, (low, high), 12, Ring::FULL).unwrap();
             let (power, root) = (parts.power.decode(), parts.root.decode());
             let mut worst = 0f64;
             for ((x, power), root) in x.decode().iter().zip(&power).zip(&root) {
@@ -152,7 +152,7 @@ fn an_inverse_square_root_in_parts_keeps_its_bound_with_the_rounding_of_shares()
         // Below the domain results are finite: what multiplies them by zero gets zero.
         let mut engine = Counting::new();
         let x = engine.masked(1, &[0.0, -two(-(frac as i32)), two(low) / 2.0], frac);
-        let parts = functions::inverse_sqrt_parts(&mut engine, &x, low, high, 12).unwrap();
+        let parts = functions::inverse_sqrt_parts(&mut engine, &x, (low, high), 12, Ring::FULL).unwrap();
         for (power, root) in parts.power.decode().iter().zip(&parts.root.decode()) {
             assert!(power * root <= 4.0 * two(-low / 2 + 1), "{power} {root}");
         }
@@ -163,7 +163,7 @@ fn an_inverse_square_root_in_parts_keeps_its_bound_with_the_rounding_of_shares()
 fn an_inverse_square_root_in_parts_needs_room_above_its_domain() {
     let mut engine = Counting::new();
     let x = engine.masked(1, &[1.0], 58);
-    let error = match functions::inverse_sqrt_parts(&mut engine, &x, -28, 4, 12) {
+    let error = match functions::inverse_sqrt_parts(&mut engine, &x, (-28, 4), 12, Ring::FULL) {
         Ok(_) => panic!("accepted"),
         Err(error) => error.to_string(),
     };

@@ -221,10 +221,10 @@ pub fn gate(x: &Meta, shift: u32, out: Ring, bits: &Meta) -> Result<Meta, Engine
     Ok(value)
 }
 
-/// A comparison with zero: facts of the bits, in the ring of `x`. `2 ≤ width ≤ ring`.
-pub fn sign(x: &Meta, width: u32) -> Result<Meta, EngineError> {
+/// A comparison with zero: facts of the bits, in the ring `out` or that of `x`. `2 ≤ width ≤ ring`.
+pub fn sign(x: &Meta, width: u32, out: Option<Ring>) -> Result<Meta, EngineError> {
     comparison("a comparison with zero", width, x.ring.bits())?;
-    Ok(bit(x.rows, x.cols, x.ring))
+    Ok(bit(x.rows, x.cols, out.unwrap_or(x.ring)))
 }
 
 /// Largest entries in runs of `group` columns: facts of the bits, in the ring `out`. `group` divides the columns;

@@ -58,6 +58,8 @@ pub struct Sign<'a, M> {
     pub value: &'a M,
     /// Comparison width: needs |v| < 2^(width−1) in units of the last place, and width at most the value's ring.
     pub width: u32,
+    /// Ring in which products with the bit need it; that of the value if none is given.
+    pub out: Option<Ring>,
 }
 
 /// A variable of a polynomial.
@@ -191,7 +193,7 @@ pub trait Engine {
     fn gate(&mut self, batch: &[Gate<'_, Self::Offset, Self::Bit>])
     -> Result<Vec<Self::Masked>, EngineError>;
 
-    /// The bits [v ≥ 0], each in the ring of its value; `ride` is truncated in the same rounds.
+    /// The bits [v ≥ 0], each in the ring that its [`Sign`] says; `ride` is truncated in the same rounds.
     fn nonnegative(
         &mut self,
         signs: &[Sign<'_, Self::Masked>],

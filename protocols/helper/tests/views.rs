@@ -33,7 +33,7 @@ impl Program for Everything {
         e.truncate_offset(&[(&z, 20)])?;
         let product = e.product(&Bilinear::Hadamard, &x0, &x2)?;
         e.remask(&[&product])?;
-        e.nonnegative(&[Sign { value: &x1, width: 48 }], &[truncate(full)])?;
+        e.nonnegative(&[Sign { value: &x1, width: 48, out: None }], &[truncate(full)])?;
         e.argmax(&x2, 10, 48, Ring::FULL)?;
         let cube = e.polynomial(
             &[Var::Masked(&x0), Var::Masked(&x1)],

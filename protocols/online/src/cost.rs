@@ -373,7 +373,7 @@ impl<C: Charge> Engine for CostEngine<C> {
     ) -> Result<(Vec<Shape>, Vec<Shape>), EngineError> {
         let (mut plans, mut bits) = (Vec::new(), Vec::new());
         for s in signs {
-            bits.push(Shape::secret(checks::sign(&s.value.meta, s.width)?));
+            bits.push(Shape::secret(checks::sign(&s.value.meta, s.width, s.out)?));
             plans.push(ComparePlan::new(s.value.meta.len(), s.width));
         }
         let riders = Self::plans(ride)?;

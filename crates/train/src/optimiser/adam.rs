@@ -17,6 +17,8 @@ pub(super) struct Step<'a> {
     pub(super) plan: &'a AdamPlan,
     /// h.
     pub(super) rate_bits: u32,
+    /// Ring of the master weights.
+    pub(super) ring: Ring,
     /// Fractional bits of the gradients.
     pub(super) summed: u32,
     /// c.
@@ -112,7 +114,7 @@ impl Step<'_> {
         let floor = fixed::encode(floor, meta.frac, meta.ring)?;
         let floor = engine.public(&Tensor::filled(meta.rows, 1, floor), meta)?;
         let v = engine.add(&v, &floor, false)?;
-        let inverse = functions::inverse_sqrt_parts(engine, &v, low, high, root)?;
+        let inverse = functions::inverse_sqrt_parts(engine, &v, (low, high), root, self.ring)?;
         let m = column(engine, &averages.first)?;
         // A division by 2^h for free.
         let m = engine.reread(&m, self.plan.moment + self.rate_bits)?;

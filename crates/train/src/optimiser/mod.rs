@@ -137,8 +137,14 @@ impl<E: Engine> State<E> {
         }
         match &plan.adam {
             Some(adam) => {
-                let step =
-                    adam::Step { plan: adam, rate_bits: plan.rate_bits, summed: plan.summed, factor, step };
+                let step = adam::Step {
+                    plan: adam,
+                    rate_bits: plan.rate_bits,
+                    ring: plan.master_ring,
+                    summed: plan.summed,
+                    factor,
+                    step,
+                };
                 step.descend(engine, &mut self.parameters, &gradients)
             }
             None => sgd::descend(engine, &mut self.parameters, gradients, factor),

@@ -112,7 +112,7 @@ pub(super) fn enforced<E: Engine>(
     let room = engine.polynomial(&[Var::Masked(c), Var::Masked(square)], &[term, limit], frac)?;
     let room = only("a re-masking", engine.remask(&[&room])?)?;
     let width = frac + whole_bits + 3;
-    let (bits, _) = engine.nonnegative(&[Sign { value: &room, width }], &[])?;
+    let (bits, _) = engine.nonnegative(&[Sign { value: &room, width, out: None }], &[])?;
     let within = only("a comparison", bits)?;
     let kept = times_bit(engine, c, &within)?;
     only("a re-masking", engine.remask(&[&kept])?)
@@ -129,7 +129,7 @@ fn largest<E: Engine>(
     let floor = constant(engine, meta, floor)?;
     let over = engine.add(x, &floor, true)?;
     let width = meta.frac + high.max(0) as u32 + 2;
-    let (bits, _) = engine.nonnegative(&[Sign { value: &over, width }], &[])?;
+    let (bits, _) = engine.nonnegative(&[Sign { value: &over, width, out: None }], &[])?;
     let kept = times_bit(engine, &over, &only("a comparison", bits)?)?;
     let kept = only("a re-masking", engine.remask(&[&kept])?)?;
     engine.add(&kept, &floor, false)

@@ -132,7 +132,8 @@ pub(super) fn evaluate<E: Engine>(
         let cut = constant(engine, *cut, x.meta())?;
         shifted.push(engine.add(&x, &cut, true)?);
     }
-    let signs: Vec<Sign<'_, E::Masked>> = shifted.iter().map(|value| Sign { value, width }).collect();
+    let signs: Vec<Sign<'_, E::Masked>> =
+        shifted.iter().map(|value| Sign { value, width, out: None }).collect();
     let (bits, _) = engine.nonnegative(&signs, &[])?;
     let mut rest = bits.as_slice();
     let mut results = Vec::new();

@@ -93,7 +93,8 @@ fn evaluate<E: Engine>(
         shifted.push(engine.add(x, &cut, true)?);
     }
     let width = (meta.frac as i32 + high + 1).max(2) as u32;
-    let signs: Vec<Sign<'_, E::Masked>> = shifted.iter().map(|value| Sign { value, width }).collect();
+    let signs: Vec<Sign<'_, E::Masked>> =
+        shifted.iter().map(|value| Sign { value, width, out: None }).collect();
     let bits = if signs.is_empty() { Vec::new() } else { engine.nonnegative(&signs, &[])?.0 };
 
     // v = x · 2^−(j+1) with a factor that is linear in the bits, exact.

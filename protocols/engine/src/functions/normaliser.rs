@@ -4,17 +4,17 @@
 //! one comparison and several dealt products for every factor of two. An optimiser needs the root of a number for every weight,
 //! so that bytes matter more than rounds. Here x is brought into [1/4, 1) by powers of four in two levels, √n comparisons
 //! each for n cells of the domain, of which those of the second level are narrow; then one polynomial of degree 4 gives
-//! the root. Factors are sums of bits, each opened under its own mask, so that no product of masks is dealt per bit. The
+//! the root. The
 //! normalisation is that of Catrina and Saxena (FC 2010) and of Attrapadung et al., "Adam in Private" (PETS 2022); both decompose
 //! into bits instead.
 
-use tercet_share::{Bilinear, Linear, Ring};
+use tercet_share::{Linear, Ring};
 
 use super::{
     constant, finish,
     fit::{fit, pow2},
-    missing,
     pieces::join,
+    single,
 };
 use crate::{Engine, EngineError, Meta, Shared, Sign, Term, Var};
 
@@ -40,9 +40,9 @@ const MOST_OCTAVES: i32 = 128;
 
 /// `power · root` is 1 / √x.
 pub struct InverseSqrt<M> {
-    /// A power of two, exact, in the full ring.
+    /// A power of two, exact.
     pub power: M,
-    /// Between 1 and 2 inside of the domain, in the full ring.
+    /// Between 1 and 2 inside of the domain.
     pub root: M,
 }
 
@@ -86,46 +86,46 @@ impl Cells {
     }
 }
 
-/// 1 / √x for 2^`low` ≤ x < 2^`high`, as a power of two and a number between 1 and 2 with `frac` ≤ 44 fractional bits. Relative error at
-/// most 2^−7, rounding of truncations included, and what x's own rounding makes of it. A value below 2^low, zero and
-/// small negative ones included, gives a finite result of no meaning.
+/// 1 / √x for 2^`low` ≤ x < 2^`high`, as a power of two and a number between 1 and 2 with `frac` ≤ 44 fractional bits; products with
+/// them need the ring `out`. Relative error at most 2^−7, rounding of truncations included, and what x's own rounding makes of
+/// it. A value below 2^low, zero and small negative ones included, gives a finite result of no meaning.
 ///
 /// x needs a ring of `frac + high + 3` bits, with x's fractional bits.
 ///
-/// Rounds on the `helper` engine: at most 13. Per element about 3,000 bits by all
-/// parties for a factor of 2^32, against 20,000 of [`inverse_sqrt`](super::inverse_sqrt).
+/// Rounds on the `helper` engine: at most 13. Per element about 2,500 bits by all parties for a factor of 2^32, against 20,000 of
+/// [`inverse_sqrt`](super::inverse_sqrt).
 pub fn inverse_sqrt_parts<E: Engine>(
     engine: &mut E,
     x: &E::Masked,
-    low: i32,
-    high: i32,
+    (low, high): (i32, i32),
     frac: u32,
+    out: Ring,
 ) -> Result<InverseSqrt<E::Masked>, EngineError> {
     let cells = Cells::new(&x.meta(), low, high)?;
     let x = normalised(engine, x, &cells)?;
+    // Bits multiply x as well.
+    let wide = out.max(x.meta().ring);
 
     // First level: into [4^−cells, 1).
-    let bits = thresholds(engine, &x, cells.groups, 2 * cells.cells)?;
+    let bits = thresholds(engine, &x, cells.groups, 2 * cells.cells, wide)?;
     let (coarse, power) = if bits.is_empty() {
         (engine.lift(&x)?, None)
     } else {
-        let scale = staircase(engine, None, &bits, pow2(2 * cells.cells as i32))?;
         let power = staircase(engine, None, &bits, pow2(cells.cells as i32))?;
-        let (scale, power) = two(engine.remask(&[&scale, &power])?)?;
-        (engine.product(&Bilinear::Hadamard, &x, &scale)?, Some(power))
+        let power = single(engine.remask(&[&power])?)?;
+        (staircase(engine, Some(&x), &bits, pow2(2 * cells.cells as i32))?, Some(power))
     };
     let coarse = finish(engine, &coarse, cells.frac(), Ring::new(cells.frac() + 3)?)?;
 
     // Second level: into [1/4, 1).
-    let bits = thresholds(engine, &coarse, cells.cells, 2)?;
-    let scale = staircase(engine, None, &bits, 4.0)?;
+    let bits = thresholds(engine, &coarse, cells.cells, 2, wide)?;
     let power = staircase(engine, power.as_ref(), &bits, 2.0)?;
-    let (scale, power) = two(engine.remask(&[&scale, &power])?)?;
-    let fine = engine.product(&Bilinear::Hadamard, &coarse, &scale)?;
+    let power = single(engine.remask(&[&power])?)?;
+    let fine = staircase(engine, Some(&coarse), &bits, 4.0)?;
     let fine = finish(engine, &fine, FRAC_V, Ring::new(RING)?)?;
 
     let root = join(engine, &fine, &[], &[coefficients()], FRAC)?;
-    let root = finish(engine, &root, frac, Ring::FULL)?;
+    let root = finish(engine, &root, frac, out)?;
     // 1 / √x = 1 / √v · 2^cell · 2^(−high/2), v in [1/4, 1).
     let half = cells.high / 2;
     let power = if half >= 0 {
@@ -150,12 +150,13 @@ fn normalised<E: Engine>(engine: &mut E, x: &E::Masked, cells: &Cells) -> Result
     engine.reread(&x, frac + raise)
 }
 
-/// Bits [x ≥ 2^−(octaves · i)] for i = 1 to count − 1, for x < 1.
+/// Bits [x ≥ 2^−(octaves · i)] for i = 1 to count − 1, for x < 1, in the ring `out`.
 fn thresholds<E: Engine>(
     engine: &mut E,
     x: &E::Masked,
     count: u32,
     octaves: u32,
+    out: Ring,
 ) -> Result<Vec<E::Bit>, EngineError> {
     let meta = x.meta();
     let mut shifted = Vec::new();
@@ -164,11 +165,11 @@ fn thresholds<E: Engine>(
         shifted.push(engine.add(x, &cut, true)?);
     }
     let signs: Vec<Sign<'_, E::Masked>> =
-        shifted.iter().map(|value| Sign { value, width: meta.frac + 1 }).collect();
+        shifted.iter().map(|value| Sign { value, width: meta.frac + 1, out: Some(out) }).collect();
     if signs.is_empty() { Ok(Vec::new()) } else { Ok(engine.nonnegative(&signs, &[])?.0) }
 }
 
-/// step^i, where i is the number of thresholds above x, times `of` if there is one. Half-finished, in the full ring.
+/// step^i, where i is the number of thresholds above x, times `of` if there is one, at the scale of `of`. Half-finished.
 fn staircase<E: Engine>(
     engine: &mut E,
     of: Option<&E::Masked>,
@@ -188,17 +189,12 @@ fn staircase<E: Engine>(
     // All thresholds are above x without a bit; bit i takes away one factor.
     let mut terms = vec![term(power(bits.len()), None)];
     terms.extend((0..bits.len()).map(|i| term(power(i) - power(i + 1), Some(i))));
-    engine.polynomial(&vars, &terms, 0)
+    engine.polynomial(&vars, &terms, of.map_or(0, |x| x.meta().frac))
 }
 
 /// The polynomial of 1 / √v on [1/4, 1), constant first.
 fn coefficients() -> Vec<f64> {
     fit(&|v| 1.0 / v.sqrt(), &f64::sqrt, (0.25, 1.0), DEGREE, FRAC_V, FRAC).coefficients
-}
-
-fn two<T>(values: Vec<T>) -> Result<(T, T), EngineError> {
-    let mut values = values.into_iter();
-    values.next().zip(values.next()).ok_or_else(missing)
 }
 
 #[cfg(test)]

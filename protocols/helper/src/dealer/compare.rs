@@ -69,12 +69,13 @@ impl<T: Transport> Dealer<T> {
     ) -> Result<(Vec<Bit>, Vec<Masked>), EngineError> {
         let mut metas: Vec<Meta> = Vec::with_capacity(signs.len());
         for s in signs {
-            metas.push(checks::sign(&s.value.meta(), s.width)?);
+            metas.push(checks::sign(&s.value.meta(), s.width, s.out)?);
         }
         let plans: Vec<_> = signs.iter().map(|s| ComparePlan::new(s.value.meta().len(), s.width)).collect();
         let riders = Self::plans(ride)?;
+        let widths = signs.iter().zip(&metas);
         let widths: Vec<u64> =
-            signs.iter().flat_map(|s| [s.value.meta().len() as u64, s.width.into()]).collect();
+            widths.flat_map(|(s, m)| [m.len() as u64, s.width.into(), m.ring.bits().into()]).collect();
         let label = labels::truncations("nonnegative", &riders).with(&widths);
         self.begin();
         let mut masks = Vec::with_capacity(riders.len());

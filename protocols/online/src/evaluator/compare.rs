@@ -197,15 +197,16 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
     ) -> Result<(Vec<Bit>, Vec<Masked>), EngineError> {
         let mut metas = Vec::with_capacity(signs.len());
         for s in signs {
-            metas.push(checks::sign(&s.value.meta(), s.width)?);
+            metas.push(checks::sign(&s.value.meta(), s.width, s.out)?);
         }
         let plans: Vec<_> = signs.iter().map(|s| ComparePlan::new(s.value.meta().len(), s.width)).collect();
         let riders = ride
             .iter()
             .map(|t| TruncPlan::new(&t.value.meta(), t.shift, t.out))
             .collect::<Result<Vec<_>, _>>()?;
+        let widths = signs.iter().zip(&metas);
         let widths: Vec<u64> =
-            signs.iter().flat_map(|s| [s.value.meta().len() as u64, s.width.into()]).collect();
+            widths.flat_map(|(s, m)| [m.len() as u64, s.width.into(), m.ring.bits().into()]).collect();
         let label = labels::truncations("nonnegative", &riders).with(&widths);
         self.begin();
         let first = self.first();

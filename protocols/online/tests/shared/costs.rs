@@ -82,10 +82,12 @@ impl Program for Metered {
             Operation::TruncateOffset => drop(e.truncate_offset(&[(&z, 20)])?),
             Operation::Relu(width) => drop(e.relu(&[Relu { truncate: truncate(full), width }])?),
             Operation::Gate => drop(e.gate(&[Gate { truncate: truncate(full), bit: &bits }])?),
-            Operation::Nonnegative(width) => drop(e.nonnegative(&[Sign { value: &x, width }], &[])?),
+            Operation::Nonnegative(width) => {
+                drop(e.nonnegative(&[Sign { value: &x, width, out: None }], &[])?)
+            }
             Operation::NonnegativeWithRider => {
                 drop(e.nonnegative(
-                    &[Sign { value: &x, width: 44 }],
+                    &[Sign { value: &x, width: 44, out: None }],
                     &[truncate(full), truncate(Ring::new(40)?)],
                 )?);
             }

@@ -101,7 +101,7 @@ impl Program for Signs {
 
     fn run<E: Engine>(&self, e: &mut E) -> Result<Opened, EngineError> {
         let x = share(e, 1, &self.values, column(self.values.len(), 0, self.ring))?;
-        let (bits, _) = e.nonnegative(&[Sign { value: &x, width: self.width }], &[])?;
+        let (bits, _) = e.nonnegative(&[Sign { value: &x, width: self.width, out: None }], &[])?;
         let b = bit_value(e, &bits[0])?;
         reveal(e, &[(&b, 0)])
     }
@@ -145,7 +145,7 @@ impl Program for Riders {
             Truncate { value: &z, shift: 20, out: Ring::FULL },
             Truncate { value: &z, shift: 20, out: Ring::new(40)? },
         ];
-        let (bits, truncated) = e.nonnegative(&[Sign { value: &x, width: 40 }], &ride)?;
+        let (bits, truncated) = e.nonnegative(&[Sign { value: &x, width: 40, out: None }], &ride)?;
         let b = bit_value(e, &bits[0])?;
         reveal(e, &[(&b, 0), (&truncated[0], 0), (&truncated[1], 0)])
     }
@@ -213,7 +213,7 @@ impl Program for Polynomials {
         let n = self.x.len();
         let x = share(e, 0, &self.x, column(n, 0, 64))?;
         let y = share(e, 2, &self.y, column(n, 0, 64))?;
-        let (bits, _) = e.nonnegative(&[Sign { value: &y, width: 20 }], &[])?;
+        let (bits, _) = e.nonnegative(&[Sign { value: &y, width: 20, out: None }], &[])?;
         let term = |c: f64, p: &[u32]| Term { coefficient: c, powers: p.to_vec() };
         let terms =
             [term(3.0, &[2, 1, 1]), term(-2.0, &[1, 0, 1]), term(5.0, &[0, 3, 0]), term(7.0, &[0, 0, 0])];
