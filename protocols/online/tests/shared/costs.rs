@@ -87,7 +87,7 @@ impl Program for Metered {
             }
             Operation::NonnegativeWithRider => {
                 drop(e.nonnegative(
-                    &[Sign { value: &x, width: 44, out: None }],
+                    &[Sign { value: &x, width: 44, out: Some(Ring::new(50)?) }],
                     &[truncate(full), truncate(Ring::new(40)?)],
                 )?);
             }
