@@ -76,7 +76,7 @@ impl Plaintext {
             to.iter_mut().zip(self.targets.row(row)).for_each(|(t, v)| *t = *v);
         }
         self.network.backward(&self.wanted[..batch.len() * cols], batch.len(), pass);
-        self.network.descend(Descent { rate: self.rate, momentum: 0.0, decay: 0.0 });
+        self.network.descend(&Descent { rate: self.rate, momentum: 0.0, decay: 0.0, adam: None });
     }
 }
 

@@ -362,5 +362,5 @@ fn domains_and_rings_that_do_not_fit_are_refused() {
         Err(EngineError::Parameter { .. })
     ));
     let up = engine.lift(&x).unwrap();
-    assert!(functions::finish(&mut engine, &up, 17, tercet_share::Ring::FULL).is_err());
+    assert!(functions::finish(&mut engine, &up, 17, Ring::FULL).is_err());
 }
