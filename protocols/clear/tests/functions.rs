@@ -268,7 +268,7 @@ fn softmax_keeps_its_bound_in_narrower_rings() {
         let mut engine = Counting::new();
         let values = logits(classes, frac);
         let z = engine.masked(classes, &values, frac);
-        let z = engine.narrow(&z, tercet_share::Ring::new(bits).unwrap()).unwrap();
+        let z = engine.narrow(&z, Ring::new(bits).unwrap()).unwrap();
         let p = functions::softmax(&mut engine, &z, classes, 11).unwrap().decode();
         let mut worst = 0.0f64;
         for (row, p) in values.chunks(classes).zip(p.rows()) {
@@ -356,7 +356,7 @@ fn domains_and_rings_that_do_not_fit_are_refused() {
     assert!(functions::log(&mut engine, &x, 3, 3).is_err());
     assert!(functions::softmax(&mut engine, &x, 1, 10).is_err());
     assert!(functions::softmax(&mut engine, &x, 0, 10).is_err());
-    let narrow = engine.narrow(&x, tercet_share::Ring::new(30).unwrap()).unwrap();
+    let narrow = engine.narrow(&x, Ring::new(30).unwrap()).unwrap();
     assert!(matches!(
         functions::exp_nonpositive(&mut engine, &narrow, 8),
         Err(EngineError::Parameter { .. })
