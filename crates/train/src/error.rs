@@ -49,6 +49,14 @@ pub enum TrainError {
         /// The cause.
         source: EngineError,
     },
+    /// The surroundings ended it, or could not keep its state.
+    #[error("training stopped at step {step}: {source}")]
+    Stopped {
+        /// Steps done.
+        step: u64,
+        /// The reason.
+        source: crate::WatchError,
+    },
 }
 
 impl From<EngineError> for TrainError {

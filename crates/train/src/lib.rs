@@ -27,6 +27,7 @@ mod rows;
 mod scales;
 mod sharing;
 pub mod shuffle;
+mod snapshot;
 pub mod spec;
 mod standardise;
 #[cfg(test)]
@@ -41,5 +42,6 @@ pub use optimiser::{Parameter, State};
 pub use outcome::{Metric, Outcome, Progress, TrainedLayer, TrainedModel};
 pub use rows::{DataSets, RowValues, Rows, targets};
 pub use scales::{AdamPlan, Average, Dyadic, LayerRange, NumericPlan, StepRate, ranges};
+pub use snapshot::{Snapshot, Watch, WatchError};
 pub use spec::SpecError;
 pub use trainer::Trainer;

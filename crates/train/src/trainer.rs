@@ -1,8 +1,9 @@
 //! The training loop. Every party runs it over its own engine; what it does depends on public values only.
 
+use std::num::NonZeroU64;
 use std::time::Instant;
 
-use tercet_engine::{Engine, EngineError, Opening, Party, Reason};
+use tercet_engine::{Engine, EngineError, Meta, Opening, Party, Reason};
 
 use crate::architecture::Architecture;
 use crate::guard::{self, Guard, Watch};
@@ -16,6 +17,7 @@ use crate::privacy::{self, PrivacyPlan, clipping};
 use crate::rows::DataSets;
 use crate::scales::NumericPlan;
 use crate::sharing::{self, SharedRows};
+use crate::snapshot::{Looking, Snapshot, Watch, WatchError};
 use crate::spec::TrainingSpec;
 use crate::standardise::{self, SharedStandards};
 use crate::{TrainError, fold, init, shuffle};
@@ -46,6 +48,10 @@ pub struct Trainer<E: Engine> {
     /// Batches of the epoch of the next step.
     order: Option<(u32, Vec<Vec<usize>>)>,
     began: Option<Instant>,
+    /// Seconds of training before the snapshot that this one went on from.
+    earlier: f64,
+    /// Steps between two states that are kept.
+    keep_every: Option<NonZeroU64>,
 }
 
 impl<E: Engine + 'static> Trainer<E> {
@@ -113,6 +119,8 @@ impl<E: Engine + 'static> Trainer<E> {
             metrics: Vec::new(),
             order: None,
             began: None,
+            earlier: 0.0,
+            keep_every: None,
         })
     }
 
@@ -168,28 +176,65 @@ impl<E: Engine + 'static> Trainer<E> {
         &self.state
     }
 
-    /// Goes on from `state` instead of the current one, for example from a checkpoint whose shares were loaded into this
-    /// engine. All parties must restore the same step. Batches and dropout masks follow from the step.
+    /// Keeps the state after every so many steps, before every opening, and at the end: [`Trainer::run_watched`] hands it to
+    /// the watch. The same at all parties.
+    pub fn keep_every(&mut self, steps: NonZeroU64) {
+        self.keep_every = Some(steps);
+    }
+
+    /// How often the state is kept in the whole training.
+    pub fn snapshots(&self) -> u64 {
+        (1..=self.steps()).filter(|&step| self.keeps(step)).count() as u64
+    }
+
+    /// This party's part of the state: one re-masking of all weights where a dealer takes part, else no message.
+    ///
+    /// # Errors
+    /// Whatever the engine meets, with the step.
+    pub fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
+        let step = self.state.step;
+        let summands = self.state.export(&mut self.engine).map_err(|e| TrainError::from(e).at(step))?;
+        let seconds = self.earlier + self.began.map_or(0.0, |began| began.elapsed().as_secs_f64());
+        Ok(Snapshot { step, metas: self.state.metas(), summands, metrics: self.metrics.clone(), seconds })
+    }
+
+    /// Goes on from a snapshot, of an earlier session of the same parties, instead of the current state. All parties must
+    /// take the same step of the same session. Batches, dropout masks and the learning rate follow from the step.
+    ///
+    /// # Errors
+    /// As [`Trainer::restore`].
+    pub fn resume(&mut self, snapshot: Snapshot) -> Result<(), TrainError> {
+        self.check_restored(&snapshot.metas, snapshot.step)?;
+        let Snapshot { step, summands, metrics, seconds, .. } = snapshot;
+        self.state = State::import(&mut self.engine, &self.state, step, summands)?;
+        (self.metrics, self.earlier) = (metrics, seconds);
+        Ok(())
+    }
+
+    /// Goes on from `state` instead of the current one. All parties must restore the same step. Batches and dropout masks
+    /// follow from the step.
     ///
     /// # Errors
     /// A state of another model or plan, or of a step beyond the end.
     pub fn restore(&mut self, state: State<E>) -> Result<(), TrainError> {
+        self.check_restored(&state.metas(), state.step)?;
+        self.state = state;
+        Ok(())
+    }
+
+    fn check_restored(&self, metas: &[Meta], step: u64) -> Result<(), TrainError> {
         let bad = |found: String, expected: String| {
             Err(TrainError::Rows { what: "the state to restore".into(), found, expected })
         };
-        if state.metas() != self.state.metas() {
+        if metas != self.state.metas() {
             return bad(
                 "its parameters have other shapes or scales".into(),
                 "restore a state of this job".into(),
             );
         }
-        if state.step > self.steps() {
-            return bad(
-                format!("it is of step {}", state.step),
-                format!("this job ends at step {}", self.steps()),
-            );
+        if step > self.steps() {
+            return bad(format!("it is of step {step}"), format!("this job ends at step {}", self.steps()));
         }
-        self.state = state;
         Ok(())
     }
 
@@ -212,8 +257,18 @@ impl<E: Engine + 'static> Trainer<E> {
         if self.test.blocks.is_empty() { 0 } else { regular + last }
     }
 
+    /// Whether the state after `step` is kept: now and then, before anything of it is opened, and at the end.
+    fn keeps(&self, step: u64) -> bool {
+        let opens = self.evaluates_after(step) && self.opens_metrics();
+        self.keep_every.is_some_and(|every| step.is_multiple_of(every.get()) || opens || step == self.steps())
+    }
+
+    fn opens_metrics(&self) -> bool {
+        !(self.release.accuracy.is_empty() && self.release.loss.is_empty())
+    }
+
     fn evaluates_after(&self, step: u64) -> bool {
-        !self.test.blocks.is_empty() && (step == self.steps() || self.evaluation_due(step))
+        step > 0 && !self.test.blocks.is_empty() && (step == self.steps() || self.evaluation_due(step))
     }
 
     /// Whether `evaluate_every` asks for an evaluation after `step`.
@@ -228,20 +283,43 @@ impl<E: Engine + 'static> Trainer<E> {
     /// # Errors
     /// Whatever the engine meets, with the step.
     pub fn run(&mut self, on_progress: &mut dyn FnMut(&Progress, &E)) -> Result<Outcome, TrainError> {
+        self.run_watched(&mut Looking(on_progress))
+    }
+
+    /// As [`Trainer::run`], and tells `watch` where it stands and what to keep.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`], and what the watch says.
+    pub fn run_watched(&mut self, watch: &mut dyn Watch<E>) -> Result<Outcome, TrainError> {
         let began = *self.began.get_or_insert_with(Instant::now);
         let (steps, per_epoch) = (self.steps(), self.batches_per_epoch());
-        while self.state.step < steps {
-            self.step()?;
+        loop {
             let step = self.state.step;
-            on_progress(&self.progress(began, None), &self.engine);
+            let stopped = |source: WatchError| TrainError::Stopped { step, source };
             if self.evaluates_after(step) {
+                if self.opens_metrics() {
+                    watch.before_opening(step).map_err(stopped)?;
+                }
                 let metric = self.evaluate()?;
                 if metric.accuracy.is_some() || metric.loss.is_some() {
-                    on_progress(&self.progress(began, Some(metric)), &self.engine);
+                    watch.progress(&self.progress(began, Some(metric)), &self.engine);
                 }
             }
+            if step >= steps {
+                break;
+            }
+            watch.before_step(step + 1).map_err(stopped)?;
+            self.step()?;
+            watch.progress(&self.progress(began, None), &self.engine);
+            if self.keeps(self.state.step) {
+                let snapshot = self.snapshot()?;
+                watch.keep(snapshot).map_err(stopped)?;
+            }
         }
-        let seconds = began.elapsed().as_secs_f64();
+        let seconds = self.earlier + began.elapsed().as_secs_f64();
+        if !self.release.model.is_empty() {
+            watch.before_opening(steps).map_err(|source| TrainError::Stopped { step: steps, source })?;
+        }
         let model = self.reveal_model()?;
         Ok(Outcome {
             steps,

@@ -335,6 +335,18 @@ impl Engine for ClearEngine {
         Ok(Some(values.iter().map(|v| v.decode()).collect()))
     }
 
+    fn export(&mut self, values: &[&ClearOffset]) -> Result<Vec<Option<Tensor>>, EngineError> {
+        Ok(values.iter().map(|v| Some(v.elements().clone())).collect())
+    }
+
+    fn import(&mut self, values: Vec<(Meta, Option<Tensor>)>) -> Result<Vec<ClearOffset>, EngineError> {
+        let one = |(meta, summand): (Meta, Option<Tensor>)| {
+            let meta = checks::import(meta, summand.as_ref(), true)?;
+            Ok(ClearOffset(Value::new(meta, summand.unwrap_or_default(), Doubt::default())))
+        };
+        values.into_iter().map(one).collect()
+    }
+
     fn set_step(&mut self, step: u64) {
         self.step = step;
     }

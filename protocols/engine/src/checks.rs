@@ -22,6 +22,18 @@ pub fn public(values: &Tensor, meta: Meta) -> Result<Meta, EngineError> {
     Ok(meta)
 }
 
+/// Summands of an earlier session at a party that holds some (`holds`), or none.
+pub fn import(meta: Meta, summand: Option<&Tensor>, holds: bool) -> Result<Meta, EngineError> {
+    frac("an imported summand", meta.frac)?;
+    match summand {
+        Some(summand) if holds => shape("an imported summand", summand.shape(), meta.shape())?,
+        None if !holds => {}
+        Some(_) => return Err(EngineError::parameter("an imported summand", "this party holds none")),
+        None => return Err(EngineError::parameter("an imported summand", "this party's is missing")),
+    }
+    Ok(meta)
+}
+
 /// A map of bits: selections and rearrangements only, since a sum of bits is not a bit.
 pub fn linear_bit(x: &Meta, f: &Linear) -> Result<Meta, EngineError> {
     match f {

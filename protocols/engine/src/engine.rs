@@ -219,6 +219,17 @@ pub trait Engine {
         opening: Opening,
     ) -> Result<Option<Vec<Array2<f64>>>, EngineError>;
 
+    // ---- across sessions
+
+    /// This party's summands of half-finished values, for this party's own file alone: over the parties that have some they
+    /// add up to the values. `None` at a party that holds none. A protocol in which a dealer knows by how much the summands
+    /// are off re-masks the values first, as [`Engine::remask`] does and at its cost; another sends nothing.
+    fn export(&mut self, values: &[&Self::Offset]) -> Result<Vec<Option<Tensor>>, EngineError>;
+
+    /// Half-finished values from summands that an earlier session of the same parties exported. No message. Nothing of that
+    /// session's masks is used again: what leaves this party is masked afresh, as every half-finished value is.
+    fn import(&mut self, values: Vec<(Meta, Option<Tensor>)>) -> Result<Vec<Self::Offset>, EngineError>;
+
     // ---- accounts
 
     /// Sets the training step that messages, records and errors carry.

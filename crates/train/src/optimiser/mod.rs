@@ -5,7 +5,7 @@ mod sgd;
 #[cfg(test)]
 mod tests;
 
-use tercet_engine::{Engine, EngineError, Meta, Shared, Truncate};
+use tercet_engine::{Engine, EngineError, Meta, Truncate};
 use tercet_share::{Ring, Tensor, fixed};
 
 use crate::TrainedModel;
@@ -149,16 +149,6 @@ impl<E: Engine> State<E> {
             }
             None => sgd::descend(engine, &mut self.parameters, gradients, factor),
         }
-    }
-
-    /// Public facts of all parameters, in order: weight, bias, with momentum or Adam the velocities of both, and with Adam
-    /// the averages of their squares.
-    pub fn metas(&self) -> Vec<Meta> {
-        let parts = self.parameters.iter().flat_map(|p| {
-            let pairs = p.velocity.iter().chain(&p.square).flat_map(|(w, b)| [w.meta(), b.meta()]);
-            [p.weight.meta(), p.bias.meta()].into_iter().chain(pairs)
-        });
-        parts.collect()
     }
 }
 

@@ -164,6 +164,12 @@ impl Engine for Counting {
         self.rounds += 1;
         self.inner.reveal(values, opening)
     }
+    fn export(&mut self, values: &[&ClearOffset]) -> Result<Vec<Option<Tensor>>, EngineError> {
+        self.inner.export(values)
+    }
+    fn import(&mut self, values: Vec<(Meta, Option<Tensor>)>) -> Result<Vec<ClearOffset>, EngineError> {
+        self.inner.import(values)
+    }
     fn set_step(&mut self, step: u64) {
         self.inner.set_step(step);
     }

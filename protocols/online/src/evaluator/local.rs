@@ -70,6 +70,20 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         Ok(Offset { meta, a })
     }
 
+    /// Summands that add up to the values. With a dealer those at hand add up to the values plus what the dealer alone
+    /// knows, so they are re-masked first: m − λ0 and −λ1 then, which no one but an evaluator with both could add.
+    pub(super) fn export_summands(&mut self, values: &[&Offset]) -> Result<Vec<Option<Tensor>>, EngineError> {
+        let mut summands: Vec<Tensor> = if self.dealer.is_some() {
+            self.remask_batch(values)?.iter().map(|x| self.lift_of(x).a).collect()
+        } else {
+            values.iter().map(|x| x.a.clone()).collect()
+        };
+        for (summand, value) in summands.iter_mut().zip(values) {
+            kernel::mask(summand.data_mut(), value.meta.ring.bits());
+        }
+        Ok(summands.into_iter().map(Some).collect())
+    }
+
     pub(super) fn lift_of(&self, x: &Masked) -> Offset {
         let mut a = match (&x.m, self.first()) {
             (Some(m), true) => m.as_ref().clone(),
@@ -80,6 +94,15 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         }
         Offset { meta: x.meta, a }
     }
+}
+
+/// Summands of an earlier session, whole again: no dealer is off by anything.
+pub(super) fn import(values: Vec<(Meta, Option<Tensor>)>) -> Result<Vec<Offset>, EngineError> {
+    let one = |(meta, summand): (Meta, Option<Tensor>)| {
+        let meta = checks::import(meta, summand.as_ref(), true)?;
+        Ok(Offset { meta, a: summand.unwrap_or_default() })
+    };
+    values.into_iter().map(one).collect()
 }
 
 pub(super) fn accumulate(x: &mut Offset, y: &Offset, factor: i64, shift: u32) -> Result<(), EngineError> {

@@ -294,6 +294,14 @@ impl<T: Transport, S: Source<T>> Engine for Evaluator<T, S> {
         self.reveal_all(values, opening)
     }
 
+    fn export(&mut self, values: &[&Offset]) -> Result<Vec<Option<Tensor>>, EngineError> {
+        self.export_summands(values)
+    }
+
+    fn import(&mut self, values: Vec<(Meta, Option<Tensor>)>) -> Result<Vec<Offset>, EngineError> {
+        local::import(values)
+    }
+
     fn set_step(&mut self, step: u64) {
         self.wire.set_step(step);
     }
