@@ -304,6 +304,10 @@ pub enum NetError {
         theirs: SessionId,
     },
 
+    /// This party was asked to stop while it waited for its peers.
+    #[error("this party was asked to stop while it waited for the others; start it again to go on")]
+    Stopped,
+
     /// The own network thread cannot start or has ended.
     #[error("the network thread of this party failed ({reason}); restart the party")]
     Thread {
@@ -344,6 +348,7 @@ impl NetError {
             | Self::NotInRoster { .. }
             | Self::OwnIdentity { .. }
             | Self::TooLong { .. }
+            | Self::Stopped
             | Self::Thread { .. }
             | Self::NoRandomness { .. } => None,
         }

@@ -118,6 +118,11 @@ impl Links {
         self.step
     }
 
+    /// Sets the reason that the peers are told, unless a failure has set one before.
+    pub(crate) fn leave_because(&mut self, reason: &str) {
+        self.failure.get_or_insert_with(|| reason.to_owned());
+    }
+
     /// Why this party leaves without a goodbye. Errors hold public values only, so peers may read it.
     pub(crate) fn parting_words(&self) -> String {
         match &self.failure {

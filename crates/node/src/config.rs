@@ -58,6 +58,10 @@ pub struct NodeConfig {
     pub certificate: PathBuf,
     /// The folder for results and records; created if absent.
     pub out: PathBuf,
+    /// The folder for checkpoints, their key and the status; that of the results with `-state` added if not given.
+    pub state: PathBuf,
+    /// How long this party waits for a lost one, in place of the job's time.
+    pub rejoin: Option<Duration>,
     /// A folder of material made ahead of time, for a job without a dealer.
     pub material: Option<PathBuf>,
     /// A file for the log, besides stderr.
@@ -112,9 +116,11 @@ struct RawConfig {
     key: PathBuf,
     certificate: PathBuf,
     out: PathBuf,
+    state: Option<PathBuf>,
     material: Option<PathBuf>,
     log: Option<PathBuf>,
     deadline_seconds: Option<u64>,
+    rejoin_seconds: Option<u64>,
     threads: Option<usize>,
     #[serde(default)]
     peers: BTreeMap<String, String>,
@@ -139,6 +145,10 @@ impl NodeConfig {
             let message = "`deadline_seconds` must be from 1 to 86400".to_owned();
             return Err(ConfigError::Meaning { path: path.to_owned(), message });
         }
+        if raw.rejoin_seconds.is_some_and(|seconds| !(1..=604_800).contains(&seconds)) {
+            let message = "`rejoin_seconds` must be from 1 to 604800, a week".to_owned();
+            return Err(ConfigError::Meaning { path: path.to_owned(), message });
+        }
         if raw.threads.is_some_and(|threads| !(1..=MOST_THREADS).contains(&threads)) {
             let message = format!("`threads` must be from 1 to {MOST_THREADS}");
             return Err(ConfigError::Meaning { path: path.to_owned(), message });
@@ -153,12 +163,15 @@ impl NodeConfig {
                 "in [transport], `max_datagram` must be at least 1200 and the windows at least 1048576 bytes";
             return Err(ConfigError::Meaning { path: path.to_owned(), message: message.to_owned() });
         }
+        let state = raw.state.unwrap_or_else(|| beside(&raw.out));
         Ok(NodeConfig {
             name: raw.name,
             listen: raw.listen,
             key: absolute(raw.key)?,
             certificate: absolute(raw.certificate)?,
             out: absolute(raw.out)?,
+            state: absolute(state)?,
+            rejoin: raw.rejoin_seconds.map(Duration::from_secs),
             material: raw.material.map(absolute).transpose()?,
             log: raw.log.map(absolute).transpose()?,
             deadline: raw.deadline_seconds.map(Duration::from_secs),
@@ -176,6 +189,13 @@ impl NodeConfig {
 
 /// Most bytes of a file of this party's own settings.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// `out` → `out-state`. Beside the results and not among them: results are given away, checkpoints are not.
+fn beside(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push("-state");
+    out.with_file_name(name)
+}
 
 /// A TOML file as a value.
 pub(crate) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {

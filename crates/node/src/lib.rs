@@ -2,6 +2,8 @@
 //!
 //! * [`job`]: what the three parties agreed on; [`config`] and [`sources`]: what one party keeps to itself.
 //! * [`node`]: one party's run, from its rows to the model, the record and the goodbye.
+//! * [`checkpoint`]: what a party keeps for the day that it is interrupted; [`recovery`]: how three parties go on together.
+//! * [`status`]: where a node stands, for its people; [`stop`]: how they end it.
 //! * [`baseline`]: the same job in floating point on rows in one place.
 //! * [`testnet`]: three node processes of this program on loopback.
 //! * [`plan`]: what a job will cost, before anything runs; [`link`]: the network that it assumes.
@@ -11,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod baseline;
+pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod job;
@@ -20,7 +23,10 @@ pub mod node;
 pub mod plan;
 pub mod privacy;
 pub mod progress;
+pub mod recovery;
 pub mod sources;
+pub mod status;
+pub mod stop;
 pub mod testnet;
 mod text;
 mod toml_fault;

@@ -6,13 +6,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tercet_node::cli::Cli;
+use tercet_node::stop::{EXIT, Stopped};
 
 fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tercet_node::cli::complain(&error);
-            ExitCode::FAILURE
+            match error.is::<Stopped>() {
+                true => ExitCode::from(EXIT),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

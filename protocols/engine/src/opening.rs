@@ -1,6 +1,6 @@
 //! The one way out: values are opened only with a reason that the job's policy allows, and every opening is recorded.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
 
@@ -8,7 +8,7 @@ use crate::EngineError;
 pub type Party = usize;
 
 /// Why a value is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The trained parameters.
@@ -67,7 +67,7 @@ impl Policy {
 }
 
 /// One opening: what, why, to whom.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     /// Why.
     pub reason: Reason,
@@ -78,7 +78,7 @@ pub struct Opening {
 }
 
 /// A recorded opening: what the audit log holds. No value is in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpeningRecord {
     /// What was opened, why and to whom.
     #[serde(flatten)]

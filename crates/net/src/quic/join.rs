@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::certificate::fingerprint;
 use super::fault::{ABORT, Fault, UNWANTED, abort, describe, refusal};
-use super::options::Options;
+use super::options::{Arrivals, Options};
 use super::ready::{Control, Hello, Ready};
 use super::tls::{OwnKey, SERVER_NAME, Verifier, client};
 use super::tuning;
@@ -31,6 +31,9 @@ const GRUMBLE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a failed party stays to tell the peers why.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Between two looks at whether this party should stop.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Between two attempts to dial: doubles from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -89,12 +92,25 @@ pub(super) async fn join(
     tasks.spawn(answer(endpoint.clone(), meeting.clone(), server, verifier));
 
     let mut joined: [Option<Joined>; PartyId::COUNT] = Default::default();
+    let here = |peer: PartyId, here: bool| {
+        if let Some(Arrivals(told)) = &local.options.arrivals {
+            told(peer, here);
+        }
+    };
     while local.me.others().iter().any(|peer| joined[peer.index()].is_none()) {
-        match timeout_at(deadline, inbox.recv()).await {
-            Ok(Some(Event::Joined(peer, arrived))) => joined[peer.index()] = Some(*arrived),
+        if local.options.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(NetError::Stopped);
+        }
+        match timeout_at(deadline.min(Instant::now() + LOOK), inbox.recv()).await {
+            Ok(Some(Event::Joined(peer, arrived))) => {
+                joined[peer.index()] = Some(*arrived);
+                here(peer, true);
+            }
             Ok(Some(Event::Left(peer, id))) => {
                 let slot = &mut joined[peer.index()];
-                slot.take_if(|joined| joined.connection.stable_id() == id);
+                if slot.take_if(|joined| joined.connection.stable_id() == id).is_some() {
+                    here(peer, false);
+                }
             }
             Ok(Some(Event::Failed(from, error))) => {
                 let known = local.me.others().map(|peer| peer == from || joined[peer.index()].is_some());
@@ -102,6 +118,7 @@ pub(super) async fn join(
                 return Err(error);
             }
             Ok(Some(Event::Told(_))) => {}
+            Err(_) if Instant::now() < deadline => {}
             // The meeting holds a sender, so the channel cannot end before its deadline.
             Ok(None) | Err(_) => return Err(meeting.absent(&joined)),
         }

@@ -30,7 +30,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 pub(crate) use certificate::check_dates;
-pub use options::{Job, MAX_JOB_TEXT, MAX_KEY, Options, Path};
+pub use options::{Arrivals, Job, MAX_JOB_TEXT, MAX_KEY, Options, Path};
 pub use ready::PROTOCOL_VERSION;
 
 use crate::identity::Identity;
@@ -170,6 +170,11 @@ impl QuicTransport {
             round_trip: stats.path.rtt,
             datagram_bytes: stats.path.current_mtu,
         })
+    }
+
+    /// Leaves without a goodbye, and tells the peers why: one public sentence, or part of one.
+    pub fn leave(mut self, reason: &str) {
+        self.links.leave_because(reason);
     }
 
     fn undelivered(&self, what: Undelivered) -> NetError {

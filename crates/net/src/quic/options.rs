@@ -1,8 +1,11 @@
 //! Settings of a QUIC mesh, and what the parties must agree on before the first message.
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::PerPhase;
+use crate::{PartyId, PerPhase};
 
 /// Settings that each party chooses for itself. All have defaults.
 #[derive(Clone, Debug)]
@@ -23,6 +26,20 @@ pub struct Options {
     pub max_datagram: u16,
     /// How to tune the connections. Default [`Path::Detect`].
     pub path: Path,
+    /// Set to true by anybody to end the waiting for peers. Default none.
+    pub stop: Option<Arc<AtomicBool>>,
+    /// Told of peers that come and go while this party joins. Default none.
+    pub arrivals: Option<Arrivals>,
+}
+
+/// Called on the network thread with a peer, and whether it is there.
+#[derive(Clone)]
+pub struct Arrivals(pub Arc<dyn Fn(PartyId, bool) + Send + Sync>);
+
+impl fmt::Debug for Arrivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Arrivals")
+    }
 }
 
 /// What kind of path joins the parties.
@@ -48,6 +65,8 @@ impl Default for Options {
             max_frame: 64 << 20,
             max_datagram: 4000,
             path: Path::Detect,
+            stop: None,
+            arrivals: None,
         }
     }
 }

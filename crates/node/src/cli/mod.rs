@@ -5,6 +5,7 @@ mod doctor;
 mod epsilon;
 mod keygen;
 mod mechanism;
+mod status;
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -36,7 +37,7 @@ A real run, on each of three machines:
   tercet doctor --config node.toml --job job.toml
   tercet node --config node.toml --job job.toml
 
-Exit status: 0 done, 1 failed (one sentence on stderr says why), 2 wrong usage.
+Exit status: 0 done, 1 failed (one sentence on stderr says why), 2 wrong usage, 3 stopped by SIGTERM or SIGINT before the end.
 TERCET_LOG=debug shows more on stderr.";
 
 /// The text below the options in `tercet node --help`.
@@ -46,9 +47,11 @@ const NODE_FILE: &str = r#"A node file (relative paths start at its folder):
   key = "hospital-a.key"               # both from `tercet keygen`
   certificate = "hospital-a.crt"
   out = "out"                          # results; must hold none yet
+  state = "out-state"                  # optional: checkpoints, their key, the status; keep it to yourself
   material = "material"                # optional: made by `tercet preprocess`, for jobs with protocol = "ot"
   log = "node.log"                     # optional, besides stderr
   deadline_seconds = 30                # optional, in place of the job's
+  rejoin_seconds = 600                 # optional, in place of the job's: how long a lost party is waited for
   threads = 8                          # optional: threads that compute; default all cores
 
   [data]                               # what the job says that this party brings
@@ -97,7 +100,14 @@ enum Command {
     /// Waits for the two others up to the deadline, trains, and writes to the node file's `out` folder: record.json (what
     /// was run, how long, how many bytes and rounds, everything that was opened and why), and the model, if the job
     /// releases it to this party. A failed run writes no model.
-    Node(NodeArgs),
+    ///
+    /// If the job has a [checkpoint] section, the node waits for a party that is lost, and goes on with it from the newest
+    /// checkpoint that all hold; started again after a crash, it joins the others by itself.
+    Node(RunArgs),
+    /// Where this party's node stands: role, step, last checkpoint, and the others, since when.
+    ///
+    /// Reads what the node keeps in its state folder; asks nobody.
+    Status(StatusArgs),
     /// Make the correlated randomness of a job without a dealer ahead of time, together with the two other parties.
     ///
     /// Writes to the folder `material` of the node file, which must hold none. `tercet node` then uses it, once, and the run
@@ -150,6 +160,27 @@ struct NodeArgs {
     /// The job that all parties agreed on.
     #[arg(long, value_name = "FILE")]
     job: PathBuf,
+}
+
+/// Arguments of `node`.
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Train from the beginning, whatever checkpoints there are. All parties that hold some must say so.
+    #[arg(long)]
+    restart: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// This party's own file.
+    #[arg(long, alias = "node", value_name = "FILE")]
+    config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Arguments of `plan`.
@@ -214,7 +245,8 @@ impl Cli {
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Keygen(args) => keygen::run(&args.name, &args.out),
-            Command::Node(args) => node::command(&args.config, &args.job),
+            Command::Node(args) => node::command(&args.node.config, &args.node.job, args.restart),
+            Command::Status(args) => status::run(&args.config, args.json),
             Command::Preprocess(args) => node::preprocess(&args.config, &args.job),
             Command::Doctor(args) => doctor::run(&args.config, &args.job),
             Command::Plan(args) => plan::command(&plan::Options {

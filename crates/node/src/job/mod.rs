@@ -3,6 +3,7 @@
 //! All nodes hold the same bytes. They compare the SHA-256 of the text before the run and stop, with the line that
 //! differs, if it is not the same. Unknown keys are refused everywhere, so a misspelt option cannot be ignored.
 
+mod checkpoint;
 mod error;
 mod hash;
 mod party;
@@ -20,6 +21,7 @@ use tercet_data::DataSpec;
 use tercet_train::spec::{FixedPointSpec, ModelSpec, PrivacySpec, TrainingSpec};
 use tercet_train::{Privacy, TrainingJob};
 
+pub use checkpoint::CheckpointSpec;
 pub use error::JobError;
 pub use hash::JobHash;
 pub(crate) use party::is_party_name;
@@ -101,6 +103,8 @@ pub struct Job {
     pub data: DataSpec,
     /// Network, schedule, scales, and who receives what: all that training reads.
     pub training: TrainingJob,
+    /// Checkpoints, if the job asks for them.
+    pub checkpoint: Option<CheckpointSpec>,
     text: String,
     hash: JobHash,
 }
@@ -120,6 +124,7 @@ struct RawJob {
     #[serde(default)]
     fixed_point: FixedPointSpec,
     privacy: Option<PrivacySpec>,
+    checkpoint: Option<checkpoint::RawCheckpoint>,
     release: release::RawRelease,
 }
 
@@ -173,6 +178,7 @@ impl Job {
                 release,
             },
             data: raw.data,
+            checkpoint: raw.checkpoint.map(checkpoint::check).transpose()?,
             text: text.to_owned(),
             hash: JobHash::of(text),
         };

@@ -71,6 +71,11 @@ impl<T: Transport> Attended<T> {
         Ok(self.inner)
     }
 
+    /// Before the end: the transport alone, to leave over.
+    pub(super) fn into_inner(self) -> T {
+        self.inner
+    }
+
     /// Gives a sign if it is time to.
     fn attend(&mut self, tag: &Tag) -> Result<(), NetError> {
         self.step = tag.step;

@@ -1,9 +1,12 @@
 //! From files to a transport: who this party is, where it listens, and that all three hold the same job.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tercet_net::quic::{self, Options, QuicListener, QuicTransport};
+use tercet_net::quic::{self, Arrivals, Options, QuicListener, QuicTransport};
 use tercet_net::{Identity, PartyId, Roster, RosterEntry, Transport};
 use tercet_share::EphemeralKey;
 
@@ -60,14 +63,30 @@ pub(super) struct Joined {
     pub(super) identities: [[u8; 32]; PartyId::COUNT],
 }
 
+/// How this party waits for its peers.
+pub(super) struct Waiting {
+    /// The longest time.
+    pub(super) longest: Duration,
+    /// Ends it when raised.
+    pub(super) stop: Option<Arc<AtomicBool>>,
+    /// Told who comes and goes.
+    pub(super) arrivals: Option<Arrivals>,
+}
+
 /// Listens, waits for the two peers, and compares the job with theirs.
-pub(super) fn join(job: &Job, config: &NodeConfig, roster: Roster, identity: Identity) -> Result<Joined> {
+pub(super) fn join(
+    job: &Job,
+    config: &NodeConfig,
+    roster: Roster,
+    identity: Identity,
+    wait: Waiting,
+) -> Result<Joined> {
     let deadline = config.deadline.unwrap_or(job.deadline);
     let listener = QuicListener::bind(identity, config.listen)?;
     tracing::info!(
         "listening at {}, waiting up to {} s for the others",
         listener.local_addr(),
-        deadline.as_secs()
+        wait.longest.as_secs_f64().ceil()
     );
     let key = EphemeralKey::generate()?;
     let opening = quic::Job {
@@ -76,7 +95,8 @@ pub(super) fn join(job: &Job, config: &NodeConfig, roster: Roster, identity: Ide
         step: 0,
         key: key.public().to_vec(),
     };
-    let mut options = Options { deadline, join_deadline: deadline, ..Options::default() };
+    let Waiting { longest, stop, arrivals } = wait;
+    let mut options = Options { deadline, join_deadline: longest, stop, arrivals, ..Options::default() };
     let tuning = config.transport;
     options.max_datagram = tuning.max_datagram.unwrap_or(options.max_datagram);
     options.path = match tuning.path {
@@ -105,6 +125,15 @@ pub(crate) fn prepare_out(config: &NodeConfig) -> Result<()> {
             out.display()
         );
     }
+    make_out(config)
+}
+
+/// Makes the folder for results, whatever it holds.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub(super) fn make_out(config: &NodeConfig) -> Result<()> {
+    let out = &config.out;
     fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
     // Tried now: a full training should not end at a folder that cannot be written.
     tempfile::tempfile_in(out).with_context(|| format!("the folder {} cannot be written", out.display()))?;

@@ -76,7 +76,9 @@ fn make(config: &NodeConfig, job: &Path, console: &Console) -> Result<()> {
     let roster = roster(&job, config)?;
     let identity = identity(config, party)?;
     let rows = zeros(&job, party.role.index())?;
-    let Joined { transport, key, identities } = connect::join(&job, config, roster, identity)?;
+    let longest = config.deadline.unwrap_or(job.deadline);
+    let wait = connect::Waiting { longest, stop: None, arrivals: None };
+    let Joined { transport, key, identities } = connect::join(&job, config, roster, identity, wait)?;
     let policy = job.training.policy();
     let engine = join_session(Unspoken::new(transport), FieldBits::default(), key, identities, policy)?;
     let engine = Recorder::begin(engine, &material.folder, &material.secret, &material.binding)?;

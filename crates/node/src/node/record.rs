@@ -12,12 +12,15 @@ use tercet_engine::OpeningRecord;
 use tercet_net::Phase;
 use tercet_train::Metric;
 
-use super::alive;
+use super::{agree, alive};
 use super::training::Accounts;
 use crate::job::{Job, JobParty};
 
 /// Name of the file in a node's `out` folder.
 pub const FILE: &str = "record.json";
+
+/// Messages that `tercet plan` does not count: signs of life, and the agreement on where to go on.
+const BESIDE_THE_PROTOCOL: [&str; 3] = [alive::LABEL, agree::OFFER, agree::DONE];
 
 /// First field of the file; the number changes when the format does.
 const FORMAT: &str = "tercet-record-1";
@@ -33,6 +36,11 @@ pub struct Record {
     party: PartyFacts,
     /// Hexadecimal; equal at all parties, fresh for every run.
     pub session: String,
+    /// The session in which the run began, if it has checkpoints: the same after every interruption.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Sessions of this process, the interrupted ones included. Seconds, bytes and rounds are those of all of them.
+    pub sessions: u32,
     /// What carried the messages.
     pub transport: &'static str,
     /// `finished`, or `failed` with a reason.
@@ -143,6 +151,8 @@ impl Record {
                 index: party.role.index(),
             },
             session: String::new(),
+            run: None,
+            sessions: 0,
             transport: "quic",
             outcome: RunOutcome::Finished,
             started: 0,
@@ -158,22 +168,21 @@ impl Record {
         }
     }
 
-    /// Fills in what the run cost and opened.
+    /// Adds what a session cost and opened.
     pub(super) fn account(&mut self, accounts: &Accounts) {
+        self.sessions += 1;
         let meter = &accounts.meter;
         let sent = |phase| meter.sent(phase).total_bytes();
         let received = |phase| meter.received(phase).total_bytes();
-        let mut bytes = Bytes {
-            sent_online: sent(Phase::Online),
-            sent_offline: sent(Phase::Offline),
-            received_online: received(Phase::Online),
-            received_offline: received(Phase::Offline),
-            ..Bytes::default()
-        };
+        let bytes = &mut self.bytes;
+        bytes.sent_online += sent(Phase::Online);
+        bytes.sent_offline += sent(Phase::Offline);
+        bytes.received_online += received(Phase::Online);
+        bytes.received_offline += received(Phase::Offline);
         bytes.sent = bytes.sent_online + bytes.sent_offline;
         bytes.received = bytes.received_online + bytes.received_offline;
         for row in meter.rows() {
-            if row.label != alive::LABEL {
+            if !BESIDE_THE_PROTOCOL.contains(&row.label) {
                 match row.phase {
                     Phase::Online => bytes.payload_online += row.sent.payload_bytes,
                     Phase::Offline => bytes.payload_offline += row.sent.payload_bytes,
@@ -181,11 +190,12 @@ impl Record {
             }
             *bytes.sent_by_operation.entry(row.label.to_owned()).or_default() += row.sent.total_bytes();
         }
-        self.bytes = bytes;
-        let by_operation = meter.rounds_by_label().iter().map(|(&label, &count)| (label.to_owned(), count));
-        self.rounds = Rounds { total: meter.rounds(), by_operation: by_operation.collect() };
-        self.seconds.preprocessing = accounts.preprocessing.as_secs_f64();
-        self.openings = accounts.openings.clone();
+        for (&label, &count) in meter.rounds_by_label() {
+            *self.rounds.by_operation.entry(label.to_owned()).or_default() += count;
+        }
+        self.rounds.total += meter.rounds();
+        self.seconds.preprocessing += accounts.preprocessing.as_secs_f64();
+        self.openings.extend_from_slice(&accounts.openings);
         self.memory_peak = memory_peak();
     }
 
@@ -223,6 +233,32 @@ pub(crate) fn holds_results(out: &Path) -> bool {
         },
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
+}
+
+/// Whether `out` holds the record of a finished run that began in the session `run`.
+pub(super) fn finished(out: &Path, run: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Ended {
+        outcome: RunOutcome,
+        run: Option<String>,
+    }
+    let text = fs::read(out.join(FILE)).unwrap_or_default();
+    serde_json::from_slice::<Ended>(&text).is_ok_and(|record| {
+        matches!(record.outcome, RunOutcome::Finished) && record.run.as_deref() == Some(run)
+    })
+}
+
+/// Replaces the openings in the record of a finished run: it was asked for its results again by a party that had lost its own.
+///
+/// # Errors
+/// When there is no record, or it cannot be written.
+pub(super) fn amend(out: &Path, openings: &[OpeningRecord]) -> Result<()> {
+    let path = out.join(FILE);
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)?;
+    record["openings"] = serde_json::to_value(openings)?;
+    let mut text = serde_json::to_string_pretty(&record)?;
+    text.push('\n');
+    Ok(atomic_write(&path, text.as_bytes(), Mode::Private)?)
 }
 
 /// What other commands read of a record.

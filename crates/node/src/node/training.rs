@@ -10,14 +10,16 @@ use tercet_net::{MeterSnapshot, PartyId, Transport};
 use tercet_ot::extension::FieldBits;
 use tercet_ot::preprocessing::store::{self, Stored};
 use tercet_ot::preprocessing::{self, OtSource};
-use tercet_train::{DataSets, Outcome, Trainer};
+use tercet_train::{DataSets, Outcome, TrainError, Trainer};
 
 use super::alive::{Attended, Duty};
 use super::connect::Joined;
+use super::keeper::{Keeper, Keeping};
 use super::material::Material;
 use crate::job::{Job, Protocol};
 use crate::logging::Console;
-use crate::progress::{Progress, Tick};
+use crate::status::{Doing, Status};
+use crate::stop::{self, StopFlag};
 
 /// A training that reached its end.
 pub(super) struct Ran {
@@ -105,13 +107,22 @@ impl Session for Dealer<Link> {
     }
 }
 
-/// Trains over `joined`. A training that stops drops the transport, which tells the peers.
+/// What a session runs with.
+pub(super) struct Surroundings<'a> {
+    pub(super) console: &'a Console,
+    pub(super) status: &'a Status,
+    pub(super) stop: &'a StopFlag,
+    /// With checkpoints only.
+    pub(super) keeping: Option<&'a mut Keeping>,
+}
+
+/// Trains over `joined`. A training that stops tells the peers why.
 pub(super) fn run(
     job: &Job,
     joined: Joined,
     rows: DataSets,
     material: Option<&Material>,
-    console: &Console,
+    with: Surroundings<'_>,
 ) -> Result<Ran, Stopped> {
     let Joined { transport, key, identities } = joined;
     let policy = job.training.policy();
@@ -125,8 +136,8 @@ pub(super) fn run(
             let role = join_session(Attended::new(transport, duty), roles, key, identities, policy)
                 .map_err(Error::from)?;
             match role {
-                Role::Evaluator(engine) => train(*engine, job, rows, console),
-                Role::Dealer(engine) => train(*engine, job, rows, console),
+                Role::Evaluator(engine) => train(*engine, job, rows, with),
+                Role::Dealer(engine) => train(*engine, job, rows, with),
             }
         }
         Protocol::Ot => {
@@ -134,40 +145,58 @@ pub(super) fn run(
             if let Some(Material { folder, secret, binding }) = material {
                 let engine = store::join_stored_session(transport, folder, secret, binding, policy)
                     .map_err(Error::from)?;
-                return train(engine, job, rows, console);
+                return train(engine, job, rows, with);
             }
             let engine =
                 preprocessing::join_session(transport, FieldBits::default(), key, identities, policy)
                     .map_err(Error::from)?;
-            train(engine, job, rows, console)
+            train(engine, job, rows, with)
         }
     }
 }
 
-fn train<E: Session>(engine: E, job: &Job, rows: DataSets, console: &Console) -> Result<Ran, Stopped> {
+fn train<E: Session>(
+    engine: E,
+    job: &Job,
+    rows: DataSets,
+    with: Surroundings<'_>,
+) -> Result<Ran, Stopped> {
+    let Surroundings { console, status, stop, mut keeping } = with;
+    status.set(|state| state.doing = Doing::Sharing);
     let mut trainer = Trainer::new(engine, &job.training, rows).map_err(Error::from)?;
-    let mut progress = Progress::new(console);
-    let result = trainer.run(&mut |now, engine| {
-        let tick = Tick {
-            step: now.step,
-            steps: now.steps,
-            epoch: now.epoch,
-            epochs: now.epochs,
-            loss: now.metric.and_then(|metric| metric.loss),
-            accuracy: now.metric.and_then(|metric| metric.accuracy),
-        };
-        progress.show(tick, || Some(engine.measured().sent_by(engine.party())));
-    });
-    progress.finish();
+    status.tick(|state| state.steps = trainer.steps());
+    if let Some(keeping) = &mut keeping {
+        trainer.keep_every(keeping.every);
+        if let Some(mut snapshot) = keeping.from.take() {
+            if snapshot.metas.is_empty() {
+                // A dealer's, which holds nothing but the step; an evaluator's own part would be missed at once.
+                snapshot.metas = trainer.state().metas();
+                snapshot.summands = snapshot.metas.iter().map(|_| None).collect();
+            }
+            trainer.resume(snapshot).map_err(Error::from)?;
+        }
+    }
+    let mut keeper = Keeper::new(console, status, stop, keeping).map_err(Error::from)?;
+    let result = trainer.run_watched(&mut keeper);
     let engine = trainer.into_engine();
+    let ended = keeper.end(&engine);
     let accounts = Accounts {
         meter: engine.transport().meter().snapshot(),
         openings: engine.openings().to_vec(),
         preprocessing: engine.preprocessing(),
     };
-    let outcome = match result {
+    let ended = ended.map_err(|source| TrainError::Stopped { step: status.now().step, source });
+    let outcome = match result.and_then(|outcome| ended.map(|()| outcome)) {
         Ok(outcome) => outcome,
-        Err(error) => return Err(Stopped { error: error.into(), accounts }),
+        Err(error) => {
+            // A reason of this party's own is news to the peers; of the network they know as much.
+            if let TrainError::Stopped { step, source } = &error {
+                let asked = source.is::<stop::Stopped>();
+                let what = if asked { "its operator stopped it" } else { "it could not keep a checkpoint" };
+                engine.into_transport().into_inner().leave(&format!("{what} at step {step}"));
+            }
+            return Err(Stopped { error: error.into(), accounts });
+        }
     };
     match engine.into_transport().finish() {
         Ok(transport) => Ok(Ran { outcome, accounts, transport }),

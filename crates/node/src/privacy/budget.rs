@@ -9,7 +9,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tercet_data::Source;
 use tercet_engine::OpeningRecord;
-use tercet_privacy::ledger::{Budget, Cost, Ledger, LedgerError, Request, Reservation};
+use tercet_privacy::ledger::{Action, Budget, Cost, Ledger, LedgerError, Request, Reservation};
 use tercet_train::privacy::PrivacyPlan;
 
 use crate::config::NodeConfig;
@@ -33,6 +33,8 @@ pub(super) struct Charged {
     reservation: Reservation,
     path: PathBuf,
     data_set: String,
+    /// A session before an interruption has settled it.
+    settled: bool,
 }
 
 /// A ledger's entry, for the report.
@@ -93,7 +95,34 @@ pub(super) fn charge(
     };
     let reservation = ledger.reserve(&request)?;
     tracing::info!("privacy ledger {}: entry {} reserved", budget.ledger.display(), reservation.entry);
-    Ok(Some(Charged { ledger, reservation, path: budget.ledger.clone(), data_set }))
+    Ok(Some(Charged { ledger, reservation, path: budget.ledger.clone(), data_set, settled: false }))
+}
+
+/// What an interrupted run has set aside as `entry`: the run that goes on is the same run, and pays once.
+///
+/// # Errors
+/// The ledger cannot be used, or the entry is not of this job.
+pub(super) fn recognise(config: &NodeConfig, job: &Job, entry: u64) -> Result<Option<Charged>> {
+    let Some(budget) = &config.budget else { return Ok(None) };
+    let ledger = Ledger::open(&budget.ledger)?;
+    let entries = ledger.entries()?;
+    let reserved = entries.iter().find_map(|found| match &found.content {
+        Action::Reserve(reserved) if found.index == entry => Some(reserved),
+        _ => None,
+    });
+    let Some(reserved) = reserved.filter(|reserved| reserved.job == job.hash().to_string()) else {
+        bail!(
+            "entry {entry} of the ledger {} did not set budget aside for this job, but the checkpoint says so: put the right \
+             ledger back, or start all parties with --restart",
+            budget.ledger.display()
+        );
+    };
+    let settles = |action: &Action| matches!(action, Action::Settle { reservation, .. } if *reservation == entry);
+    let settled = entries.iter().any(|found| settles(&found.content));
+    tracing::info!("privacy ledger {}: entry {entry} pays for this run", budget.ledger.display());
+    let data_set = reserved.data_set.clone();
+    let reservation = Reservation { entry };
+    Ok(Some(Charged { ledger, reservation, path: budget.ledger.clone(), data_set, settled }))
 }
 
 /// The ledger, made if there is none yet. Its budget is the node file's.
@@ -149,6 +178,11 @@ fn data_set(source: &Source) -> String {
 }
 
 impl Charged {
+    /// The entry in the ledger.
+    pub(super) fn entry(&self) -> u64 {
+        self.reservation.entry
+    }
+
     /// Gives everything back: nothing was opened. A ledger that cannot be written keeps it spent, which is safe.
     pub(super) fn give_back(self, plan: &PrivacyPlan) {
         if let Err(error) = self.settle(plan, &[]) {
@@ -159,7 +193,9 @@ impl Charged {
     /// Settles what was really spent: nothing if nothing was opened, else the steps up to the last opening.
     pub(super) fn settle(self, plan: &PrivacyPlan, openings: &[OpeningRecord]) -> Result<LedgerEntry> {
         let spent = openings.iter().map(|opening| plan.participations_after(opening.step)).max().unwrap_or(0);
-        self.ledger.settle(&self.reservation, &[spent])?;
+        if !self.settled {
+            self.ledger.settle(&self.reservation, &[spent])?;
+        }
         let status = self.ledger.status()?;
         Ok(LedgerEntry {
             ledger: self.path.display().to_string(),

@@ -36,6 +36,21 @@ impl Accounted {
         Ok(Accounted { plan, charged })
     }
 
+    /// Of a run that goes on after an interruption and was paid for as `entry` of this party's ledger.
+    ///
+    /// # Errors
+    /// As [`Accounted::begin`]; or the entry is not of this job.
+    pub(crate) fn resume(config: &NodeConfig, job: &Job, entry: u64) -> Result<Accounted> {
+        let plan = PrivacyPlan::new(&job.training, job.train_rows())?;
+        let charged = budget::recognise(config, job, entry)?;
+        Ok(Accounted { plan, charged })
+    }
+
+    /// The entry of this party's ledger that pays for the run.
+    pub(crate) fn entry(&self) -> Option<u64> {
+        self.charged.as_ref().map(Charged::entry)
+    }
+
     /// After a run that stopped with `error`: gives the charge back if nothing can have been opened, for opening comes after the
     /// last step. In doubt it stays spent.
     pub(crate) fn stopped(self, job: &Job, error: &Error) {

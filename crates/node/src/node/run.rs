@@ -1,0 +1,500 @@
+//! A whole run at one party: joining, deciding where to go on, training, results; and again after a party was lost.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Error, Result};
+use tercet_engine::EngineError;
+use tercet_net::quic::{Arrivals, QuicTransport};
+use tercet_net::{NetError, PartyId, Transport};
+use tercet_train::{DataSets, Outcome};
+
+use super::connect::{self, Joined, Waiting};
+use super::keeper::{self, Keeping};
+use super::kept::Kept;
+use super::material::Material;
+use super::record::{self, Record, RunOutcome};
+use super::training::{self, Accounts, Ran, Surroundings};
+use super::{MODEL_FOLDER, agree, identity, model, prepare_out, roster, rows};
+use crate::cli::sentence;
+use crate::config::NodeConfig;
+use crate::job::{Job, JobParty};
+use crate::logging::Console;
+use crate::privacy::Accounted;
+use crate::recovery::journal::{self, Event, Journal, now};
+use crate::recovery::{Decision, Offer};
+use crate::status::{Doing, Status};
+use crate::stop::{StopFlag, Stopped};
+
+/// Between two attempts to join, after one that failed at once.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Runs the node to the end of the job.
+///
+/// # Errors
+/// What ended it early; [`Stopped`] if somebody asked for that.
+pub(super) fn whole(
+    config: &NodeConfig,
+    job: &Path,
+    restart: bool,
+    stop: &StopFlag,
+    console: &Console,
+) -> Result<()> {
+    let begun = Instant::now();
+    let job = Job::read(job)?;
+    let party = job.party(&config.name)?;
+    tracing::info!("job {} ({}), sha256 {}", job.name, job.protocol.name(), job.hash());
+    tracing::info!("party {} as {}", party.name, job.protocol.title(party.role));
+    // Everything that this party alone can get wrong comes before the others are made to wait.
+    roster(&job, config)?;
+    identity(config, party)?;
+    let rows = rows::read(&job, &[(party, &config.data)])?;
+    let kept = Kept::open(config, &job, party)?;
+    let found = kept.as_ref().map(Kept::find).transpose()?.unwrap_or_default();
+    let goes_on = found.held.last().filter(|_| !restart).map(|place| place.run.to_string());
+    let finished = goes_on.as_ref().is_some_and(|run| record::finished(&config.out, run));
+    let material = match goes_on {
+        // Made for a whole run, and used by its beginning.
+        Some(_) => None,
+        None => Material::of(&job, config)?,
+    };
+    match goes_on {
+        Some(_) => connect::make_out(config)?,
+        None => prepare_out(config)?,
+    }
+    let accounted = match found.reservation.filter(|_| goes_on.is_some()) {
+        Some(entry) => Accounted::resume(config, &job, entry)?,
+        None => Accounted::begin(config, &job, party)?,
+    };
+    let mut record = Record::new(&job, party);
+    record.started = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    let status = Arc::new(Status::new(&config.state, &job, party));
+    let run = Run {
+        config,
+        job: &job,
+        party,
+        console,
+        stop,
+        status,
+        kept,
+        restart,
+        returning: goes_on.is_some(),
+        finished,
+        begun,
+        sessions: 0,
+        lost: None,
+        rows: Some(rows),
+        material,
+        accounted: Some(accounted),
+        record,
+    };
+    run.to_its_end()
+}
+
+/// A run in progress at this party.
+struct Run<'a> {
+    config: &'a NodeConfig,
+    job: &'a Job,
+    party: &'a JobParty,
+    console: &'a Console,
+    stop: &'a StopFlag,
+    status: Arc<Status>,
+    /// With checkpoints only.
+    kept: Option<Kept>,
+    /// Somebody wants it from the beginning.
+    restart: bool,
+    /// This process began with checkpoints of an interrupted run.
+    returning: bool,
+    /// The results are written.
+    finished: bool,
+    begun: Instant,
+    /// Sessions in which training began.
+    sessions: u32,
+    /// When a party was lost, until all are there again.
+    lost: Option<Instant>,
+    /// Read once; later sessions read them again.
+    rows: Option<DataSets>,
+    material: Option<Material>,
+    accounted: Option<Accounted>,
+    record: Record,
+}
+
+/// How a session begins.
+enum Beginning {
+    /// All have their results already.
+    Nothing,
+    /// Without checkpoints.
+    Plain,
+    /// With them.
+    Kept(Box<Keeping>),
+}
+
+impl Run<'_> {
+    fn to_its_end(mut self) -> Result<()> {
+        loop {
+            let joined = match self.join() {
+                Ok(joined) => joined,
+                Err(error) => return self.alone(error),
+            };
+            let ended = self.session(joined);
+            match ended {
+                Ok(()) => {
+                    self.status.set(|state| (state.doing, state.until) = (Doing::Finished, None));
+                    return Ok(());
+                }
+                Err(error) => match network(&error).filter(|error| passing(error)).cloned() {
+                    Some(fault) if self.kept.is_some() => self.wait_for(&fault),
+                    _ => return self.give_up(error),
+                },
+            }
+        }
+    }
+
+    /// How long this party waits for the others now.
+    fn patience(&self) -> Duration {
+        let rejoin = self.kept.as_ref().map(|kept| self.config.rejoin.unwrap_or(kept.spec.rejoin));
+        match rejoin.filter(|_| self.lost.is_some() || self.returning) {
+            Some(rejoin) => rejoin.saturating_sub(self.lost.map_or(Duration::ZERO, |lost| lost.elapsed())),
+            None => self.config.deadline.unwrap_or(self.job.deadline),
+        }
+    }
+
+    /// Joins the others, within this party's patience.
+    fn join(&mut self) -> Result<Joined> {
+        let begun = Instant::now();
+        let patience = self.patience();
+        let until = begun + patience;
+        self.status.set(|state| {
+            state.doing = if self.lost.is_some() { Doing::Waiting } else { Doing::Joining };
+            state.until = Some(now() + patience.as_millis() as u64);
+            state.peers.iter_mut().for_each(|peer| peer.here = false);
+        });
+        let joined = loop {
+            let status = self.status.clone();
+            let names = PartyId::ALL.map(|party| self.job.parties[party.index()].name.clone());
+            let told = move |peer: PartyId, here: bool| status.peer(&names[peer.index()], here, None);
+            let wait = Waiting {
+                longest: until.saturating_duration_since(Instant::now()),
+                stop: Some(self.stop.shared()),
+                arrivals: Some(Arrivals(Arc::new(told))),
+            };
+            let roster = roster(self.job, self.config)?;
+            let identity = identity(self.config, self.party)?;
+            match connect::join(self.job, self.config, roster, identity, wait) {
+                Ok(joined) => break joined,
+                Err(error) => {
+                    let again = self.kept.is_some() && Instant::now() + PAUSE < until;
+                    let passes = network(&error).is_some_and(passing) && again && !self.stop.asked();
+                    if !passes {
+                        return Err(error);
+                    }
+                    tracing::debug!("joining again: {}", sentence(&error));
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        };
+        if let Some(lost) = self.lost.take() {
+            tracing::info!("all three are here again after {:.1} s", lost.elapsed().as_secs_f64());
+        }
+        self.record.seconds.joining += begun.elapsed().as_secs_f64();
+        self.record.session = joined.transport.session().to_string();
+        let session = self.record.session.clone();
+        self.status.set(|state| {
+            state.session = Some(session);
+            (state.until, state.reason) = (None, None);
+            let at = now();
+            for peer in &mut state.peers {
+                if !std::mem::replace(&mut peer.here, true) {
+                    peer.since = at;
+                }
+                (peer.lost_at_step, peer.reason) = (None, None);
+            }
+        });
+        Ok(joined)
+    }
+
+    /// One session, from the handshake to the results of all.
+    fn session(&mut self, mut joined: Joined) -> Result<()> {
+        let mut keeping = match self.decide(&mut joined)? {
+            Beginning::Nothing => {
+                goodbye(joined.transport);
+                return Ok(());
+            }
+            Beginning::Plain => None,
+            Beginning::Kept(keeping) => Some(*keeping),
+        };
+        let rows = match self.rows.take() {
+            Some(rows) => rows,
+            None => rows::read(self.job, &[(self.party, &self.config.data)])?,
+        };
+        self.sessions += 1;
+        self.status.set(|state| state.sessions += 1);
+        let with = Surroundings {
+            console: self.console,
+            status: &self.status,
+            stop: self.stop,
+            keeping: keeping.as_mut(),
+        };
+        // Stored material serves one whole run: a session that goes on makes its own.
+        let fresh = keeping_is_fresh(with.keeping.as_deref());
+        let material = self.material.take().filter(|_| fresh);
+        let ran = training::run(self.job, joined, rows, material.as_ref(), with);
+        let Ran { outcome, accounts, mut transport } = match ran {
+            Ok(ran) => ran,
+            Err(stopped) => {
+                self.record.account(&stopped.accounts);
+                if let Some(keeping) = &mut keeping {
+                    let (at, step) = (now(), self.status.now().step);
+                    let reason = sentence(&stopped.error);
+                    keeping.journal.add(&Event::Ended { at, step, reason })?;
+                }
+                return Err(stopped.error);
+            }
+        };
+        self.results(&outcome, &accounts, keeping.as_mut())?;
+        if let Some(kept) = &self.kept {
+            agree::all_done(&mut transport, outcome.steps)?;
+            // All have their results: nobody needs the shares any more.
+            kept.folder.forget()?;
+        }
+        goodbye(transport);
+        Ok(())
+    }
+
+    /// Decides with the others where this session begins.
+    fn decide(&mut self, joined: &mut Joined) -> Result<Beginning> {
+        let Some(kept) = &self.kept else { return Ok(Beginning::Plain) };
+        let found = kept.find()?;
+        let offer = Offer {
+            restart: self.restart,
+            finished: self.finished,
+            material: self.material.is_some(),
+            ..Offer::of(&found)
+        };
+        let keys = PartyId::ALL.map(|party| match party == joined.transport.me() {
+            true => hex(&joined.key.public()),
+            false => hex(joined.transport.peer_key(party)),
+        });
+        let session = joined.transport.session();
+        let reservation = self.accounted.as_ref().and_then(Accounted::entry).or(found.reservation);
+        let (run, from, step) = match agree::decide(&mut joined.transport, self.job, &offer)? {
+            Decision::Done => {
+                kept.folder.forget()?;
+                return Ok(Beginning::Nothing);
+            }
+            Decision::Fresh => {
+                kept.begin(session, reservation)?;
+                tracing::info!("run {session} begins at step 0");
+                (session, None, 0)
+            }
+            Decision::Resume(place) => {
+                let holds = offer.place(place.step, place.session).is_some();
+                let from = kept.resume(place, holds, reservation)?;
+                tracing::info!("run {} goes on from step {}", place.run, place.step);
+                if self.config.material.is_some() {
+                    tracing::warn!(
+                        "material made ahead of time serves one whole run without interruption: this session makes its own \
+                         as it goes"
+                    );
+                }
+                (place.run, from, place.step)
+            }
+        };
+        // From here on every session of this process goes on, or begins again with the others.
+        self.restart = false;
+        self.record.run = Some(run.to_string());
+        keeper::kept(&self.status, step);
+        self.status.set(|state| {
+            state.resumed_from = (step > 0).then_some(step);
+            state.step = step;
+        });
+        let mut journal = Journal::open(&self.config.out)?;
+        let ids = (run.to_string(), session.to_string());
+        journal.add(&Event::Begin { at: now(), run: ids.0, session: ids.1, from: step, keys })?;
+        journal.sync()?;
+        let (folder, every) = (kept.folder.clone(), kept.spec.every);
+        Ok(Beginning::Kept(Box::new(Keeping { folder, journal, every, run, session, reservation, from })))
+    }
+
+    /// Writes what came out. A party that has its results already took part for the sake of another.
+    fn results(
+        &mut self,
+        outcome: &Outcome,
+        accounts: &Accounts,
+        keeping: Option<&mut Keeping>,
+    ) -> Result<()> {
+        let (config, job) = (self.config, self.job);
+        self.record.account(accounts);
+        if let Some(keeping) = &keeping {
+            // Those of earlier sessions and processes too.
+            let events = journal::read(&config.out)?;
+            self.record.openings = journal::openings(&events, &keeping.run.to_string());
+        }
+        if self.finished {
+            return record::amend(&config.out, &self.record.openings);
+        }
+        if let Some(trained) = &outcome.model {
+            let folder = config.out.join(MODEL_FOLDER);
+            model::write(&folder, job, trained, outcome)?;
+            self.record.model = Some(folder.display().to_string());
+            tracing::info!("model written to {}", folder.display());
+        }
+        let record = &mut self.record;
+        record.steps = outcome.steps;
+        record.epochs = outcome.epochs;
+        record.metrics = outcome.metrics.clone();
+        record.seconds.training = outcome.seconds;
+        record.seconds.total = self.begun.elapsed().as_secs_f64();
+        if let Some(accounted) = self.accounted.take() {
+            let session = record.session.clone();
+            accounted.end(job, self.party, &session, outcome.steps, &record.openings, &config.out)?;
+        }
+        // Last: a record says that everything else is there.
+        record.write(&config.out)?;
+        self.finished = true;
+        if let Some(keeping) = keeping {
+            keeping.journal.add(&Event::Finished { at: now(), steps: outcome.steps })?;
+            keeping.journal.sync()?;
+        }
+        tell(&self.record, self.party, outcome.seconds);
+        Ok(())
+    }
+
+    /// A party was lost: says who, at which step and for how long it is waited for.
+    fn wait_for(&mut self, fault: &NetError) {
+        let step = self.status.now().step;
+        let kept = self.kept.as_ref().map_or(Duration::ZERO, |kept| kept.spec.rejoin);
+        let rejoin = self.config.rejoin.unwrap_or(kept);
+        self.lost = Some(Instant::now());
+        let checkpoint = self.status.now().checkpoint.unwrap_or(0);
+        tracing::warn!(
+            "at step {step}: {fault}; this node keeps its checkpoint of step {checkpoint} and waits up to {} s for all to be \
+             here again",
+            rejoin.as_secs()
+        );
+        let reason = fault.to_string();
+        if let Some(party) = fault.party() {
+            self.status.peer(party.name(), false, Some((step, reason.clone())));
+        }
+        self.status.set(|state| (state.doing, state.reason) = (Doing::Waiting, Some(reason)));
+    }
+
+    /// The others did not come, or not in time.
+    fn alone(mut self, error: Error) -> Result<()> {
+        if matches!(network(&error), Some(NetError::Stopped)) {
+            return self.give_up(error);
+        }
+        if self.finished {
+            tracing::warn!(
+                "this party has its results; whether the others have theirs is not known: {}",
+                sentence(&error)
+            );
+            self.status.set(|state| (state.doing, state.until) = (Doing::Finished, None));
+            return Ok(());
+        }
+        if self.sessions == 0 && !self.returning {
+            if let Some(accounted) = self.accounted.take() {
+                accounted.never_began();
+            }
+            self.failed(&error);
+            return Err(error);
+        }
+        let checkpoint = self.status.now().checkpoint.unwrap_or(0);
+        let kept = format!("the checkpoint of step {checkpoint} is kept: start this node again to go on");
+        self.give_up(error.context(kept))
+    }
+
+    fn failed(&self, error: &Error) {
+        let reason = sentence(error);
+        self.status.set(|state| {
+            (state.doing, state.reason, state.until) = (Doing::Failed, Some(reason), None);
+        });
+    }
+
+    /// Ends the run here, with everything on record that was opened.
+    fn give_up(mut self, error: Error) -> Result<()> {
+        let error = match network(&error) {
+            Some(NetError::Stopped) => {
+                let state = self.status.now();
+                let checkpoint = self.kept.as_ref().and(state.checkpoint);
+                Error::from(Stopped { step: state.step, checkpoint })
+            }
+            _ => match error.chain().find_map(|cause| cause.downcast_ref::<Stopped>()) {
+                Some(stopped) => Error::from(*stopped),
+                None => error,
+            },
+        };
+        if error.is::<Stopped>() {
+            let reason = sentence(&error);
+            self.status.set(|state| {
+                (state.doing, state.reason, state.until) = (Doing::Stopped, Some(reason), None);
+            });
+        } else {
+            self.failed(&error);
+        }
+        // What goes on later has been paid for; without checkpoints nothing goes on.
+        if let Some(accounted) = self.accounted.take().filter(|_| self.kept.is_none()) {
+            accounted.stopped(self.job, &error);
+        }
+        if self.finished || self.sessions == 0 {
+            return Err(error);
+        }
+        if let Some(run) = &self.record.run {
+            let events = journal::read(&self.config.out)?;
+            self.record.openings = journal::openings(&events, run);
+        }
+        self.record.outcome = RunOutcome::Failed { reason: sentence(&error) };
+        self.record.seconds.total = self.begun.elapsed().as_secs_f64();
+        self.record.write(&self.config.out)?;
+        Err(error)
+    }
+}
+
+fn keeping_is_fresh(keeping: Option<&Keeping>) -> bool {
+    keeping.is_none_or(|keeping| keeping.run == keeping.session)
+}
+
+/// The network's error inside another, wherever it is.
+fn network(error: &Error) -> Option<&NetError> {
+    error.chain().find_map(|cause| {
+        cause.downcast_ref::<NetError>().or_else(|| match cause.downcast_ref::<EngineError>()? {
+            EngineError::Network(inner) => inner.downcast_ref::<NetError>(),
+            _ => None,
+        })
+    })
+}
+
+/// Whether the peer may come back: it was lost, silent or left, or the three met at a bad moment.
+fn passing(error: &NetError) -> bool {
+    matches!(
+        error,
+        NetError::PeerLost { .. }
+            | NetError::PeerSilent { .. }
+            | NetError::PeerFinished { .. }
+            | NetError::SendStalled { .. }
+            | NetError::SessionDiffers { .. }
+    )
+}
+
+fn goodbye(transport: QuicTransport) {
+    // The results are whole and written: a peer that is lost now has its own log to say why.
+    if let Err(error) = Box::new(transport).close() {
+        tracing::warn!("the results are written, but the goodbye failed: {error}");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn tell(record: &Record, party: &JobParty, seconds: f64) {
+    tracing::info!(
+        "`{}` finished {} steps in {seconds:.2} s, {} sent, {} rounds, {} openings",
+        party.name,
+        record.steps,
+        crate::text::bytes(record.bytes.sent),
+        record.rounds.total,
+        record.openings.len()
+    );
+}
