@@ -193,7 +193,10 @@ impl Status {
         if let Err(error) = written
             && !std::mem::replace(&mut inner.complained, true)
         {
-            tracing::warn!("{} cannot be written ({error}): `tercet status` will not know", self.path.display());
+            tracing::warn!(
+                "{} cannot be written ({error}): `tercet status` will not know",
+                self.path.display()
+            );
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use common::{NAMES, Net, files, record};
 use serde_json::Value;
+use tercet_privacy::ledger::Action;
 
 const PRIVACY: &str =
     "[privacy]\nunit = \"record\"\nepsilon = 8.0\ndelta = 1e-3\nmode = \"clip\"\nclip = 1.0\n\n[release]";
@@ -37,6 +38,38 @@ fn ledger(net: &Net, party: usize) -> PathBuf {
 
 fn spent(net: &Net, party: usize) -> f64 {
     tercet_privacy::ledger::Ledger::open(ledger(net, party)).unwrap().status().unwrap().spent_epsilon
+}
+
+#[test]
+fn an_interrupted_private_run_is_paid_for_once() {
+    let net = net(&[0, 2]);
+    net.edit_jobs("epochs = 8", "epochs = 40");
+    net.edit_jobs("deadline_seconds = 20", "deadline_seconds = 2");
+    (0..3).for_each(|party| net.edit(&net.config(party), "deadline_seconds = 20", "deadline_seconds = 2"));
+    net.edit_jobs("[release]", "[checkpoint]\nevery = 4\nrejoin_seconds = 60\n\n[release]");
+    let mut running: Vec<_> = (0..3).map(|party| net.start(party)).collect();
+    // Wherever this falls in the run, up to its end.
+    while !net.home(2).join("out").join("journal.jsonl").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    running.pop().unwrap().kill();
+    let before = fs::read(ledger(&net, 2)).unwrap();
+    assert!(spent(&net, 2) > 7.99, "set aside before anything runs");
+    running.push(net.start(2));
+    for ended in running.into_iter().map(common::Running::wait) {
+        assert!(ended.succeeded(), "{}", ended.stderr());
+    }
+    for party in [0, 2] {
+        let spent = spent(&net, party);
+        assert!(spent <= 8.0 && spent > 7.99, "{spent}");
+        let ledger = tercet_privacy::ledger::Ledger::open(ledger(&net, party)).unwrap();
+        let entries = ledger.entries().unwrap();
+        let count = |wanted: fn(&Action) -> bool| entries.iter().filter(|e| wanted(&e.content)).count();
+        assert_eq!(count(|action| matches!(action, Action::Reserve(_))), 1);
+        assert_eq!(count(|action| matches!(action, Action::Settle { .. })), 1);
+    }
+    assert!(fs::read(ledger(&net, 2)).unwrap().starts_with(&before), "nothing was rewritten");
+    assert!(net.out(2).join("privacy.json").exists());
 }
 
 fn report(net: &Net, party: usize) -> Value {

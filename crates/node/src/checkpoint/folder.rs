@@ -152,7 +152,8 @@ impl Folder {
         let read = CheckpointError::io(&self.path, "read");
         for entry in fs::read_dir(&self.path).map_err(read)?.flatten() {
             let name = entry.file_name();
-            let half = name.to_str().is_some_and(|name| name.starts_with(".tercet-") && name.ends_with(".tmp"));
+            let half =
+                name.to_str().is_some_and(|name| name.starts_with(".tercet-") && name.ends_with(".tmp"));
             if half {
                 fs::remove_file(entry.path()).map_err(CheckpointError::io(&entry.path(), "removed"))?;
             }

@@ -20,7 +20,8 @@ const NO_RESERVATION: u64 = u64::MAX;
 /// The most bytes that a checkpoint of a model can have: `numbers` of weights, biases and velocities in `tensors` parts,
 /// and `metrics` evaluations.
 pub fn most_bytes(numbers: u64, tensors: u64, metrics: u64) -> u64 {
-    let parts = [24, numbers.saturating_mul(8), tensors * TENSOR as u64, metrics.saturating_mul(METRIC as u64)];
+    let parts =
+        [24, numbers.saturating_mul(8), tensors * TENSOR as u64, metrics.saturating_mul(METRIC as u64)];
     parts.into_iter().fold(0, u64::saturating_add)
 }
 

@@ -81,8 +81,7 @@ pub(super) fn owner_only(path: &Path, file: &File) -> Result<(), CheckpointError
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode =
-            file.metadata().map_err(CheckpointError::io(path, "read"))?.permissions().mode() & 0o777;
+        let mode = file.metadata().map_err(CheckpointError::io(path, "read"))?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(CheckpointError::Loose { path: path.to_owned(), mode });
         }

@@ -17,7 +17,10 @@ pub(super) fn run(config: &Path, json: bool) -> Result<()> {
     let file = config.state.join(status::FILE);
     let state = status::read(&config.state).with_context(|| format!("{} cannot be read", file.display()))?;
     let Some(state) = state else {
-        bail!("there is no {}: this party's node has not run yet, or keeps its state elsewhere", file.display());
+        bail!(
+            "there is no {}: this party's node has not run yet, or keeps its state elsewhere",
+            file.display()
+        );
     };
     if json {
         return say(serde_json::to_string_pretty(&state)?);
@@ -46,7 +49,8 @@ fn describe(state: &State, at: u64, alive: bool) -> String {
     // Writing to a string cannot fail.
     let _ = write!(doing, ", for {}", ago(state.since));
     if let Some(until) = state.until.filter(|_| alive && !ended) {
-        let _ = write!(doing, ", at most {} more", text::span(Duration::from_millis(until.saturating_sub(at))));
+        let _ =
+            write!(doing, ", at most {} more", text::span(Duration::from_millis(until.saturating_sub(at))));
     }
     if !alive && !ended {
         doing = format!(

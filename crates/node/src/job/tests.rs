@@ -78,3 +78,21 @@ proptest! {
         let _ = fill(&damaged, &[]);
     }
 }
+
+#[test]
+fn checkpoints_are_agreed_on_and_out_of_range_ones_are_refused() {
+    let with = |section: &str| Job::parse(&MNIST.replace("[release]", &format!("{section}\n\n[release]")));
+    let job = with("[checkpoint]\nevery = 50").unwrap();
+    let spec = job.checkpoint.unwrap();
+    assert_eq!((spec.every.get(), spec.rejoin), (50, Duration::from_secs(600)));
+    assert!(with("[checkpoint]\nevery = 50\nrejoin_seconds = 5").is_ok());
+    for (section, part) in [
+        ("[checkpoint]\nevery = 0", "`checkpoint.every` is 0"),
+        ("[checkpoint]\nevery = 5\nrejoin_seconds = 0", "`checkpoint.rejoin_seconds` is 0"),
+        ("[checkpoint]\nevery = 5\nkeep = 2", "unknown field `keep`"),
+        ("[checkpoint]\nrejoin_seconds = 5", "missing field `every`"),
+    ] {
+        let error = with(section).unwrap_err().to_string();
+        assert!(error.contains(part), "{part:?} in {error}");
+    }
+}

@@ -12,8 +12,8 @@ use tercet_engine::OpeningRecord;
 use tercet_net::Phase;
 use tercet_train::Metric;
 
-use super::{agree, alive};
 use super::training::Accounts;
+use super::{agree, alive};
 use crate::job::{Job, JobParty};
 
 /// Name of the file in a node's `out` folder.

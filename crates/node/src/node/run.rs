@@ -377,7 +377,10 @@ impl Run<'_> {
         if let Some(party) = fault.party() {
             self.status.peer(party.name(), false, Some((step, reason.clone())));
         }
-        self.status.set(|state| (state.doing, state.reason) = (Doing::Waiting, Some(reason)));
+        self.status.set(|state| {
+            (state.doing, state.reason) = (Doing::Waiting, Some(reason));
+            state.until = Some(now() + rejoin.as_millis() as u64);
+        });
     }
 
     /// The others did not come, or not in time.

@@ -155,12 +155,7 @@ pub(super) fn run(
     }
 }
 
-fn train<E: Session>(
-    engine: E,
-    job: &Job,
-    rows: DataSets,
-    with: Surroundings<'_>,
-) -> Result<Ran, Stopped> {
+fn train<E: Session>(engine: E, job: &Job, rows: DataSets, with: Surroundings<'_>) -> Result<Ran, Stopped> {
     let Surroundings { console, status, stop, mut keeping } = with;
     status.set(|state| state.doing = Doing::Sharing);
     let mut trainer = Trainer::new(engine, &job.training, rows).map_err(Error::from)?;

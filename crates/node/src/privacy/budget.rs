@@ -117,7 +117,8 @@ pub(super) fn recognise(config: &NodeConfig, job: &Job, entry: u64) -> Result<Op
             budget.ledger.display()
         );
     };
-    let settles = |action: &Action| matches!(action, Action::Settle { reservation, .. } if *reservation == entry);
+    let settles =
+        |action: &Action| matches!(action, Action::Settle { reservation, .. } if *reservation == entry);
     let settled = entries.iter().any(|found| settles(&found.content));
     tracing::info!("privacy ledger {}: entry {entry} pays for this run", budget.ledger.display());
     let data_set = reserved.data_set.clone();

@@ -79,7 +79,9 @@ pub enum Disagreement {
         common: u64,
     },
     /// Material made ahead of time at some and not at others.
-    #[error("`{with}` holds material made ahead of time and `{without}` holds none: run `tercet preprocess` at all three, or remove `material` from all node files")]
+    #[error(
+        "`{with}` holds material made ahead of time and `{without}` holds none: run `tercet preprocess` at all three, or remove `material` from all node files"
+    )]
     Material {
         /// Who has some.
         with: String,
@@ -144,7 +146,11 @@ pub fn agree(
     let Some(common) = common else {
         let steps = |party: &usize| {
             let steps: Vec<String> = offers[*party].held.iter().map(|(step, _)| step.to_string()).collect();
-            format!("`{}`: {}", names[*party], if steps.is_empty() { "none".into() } else { steps.join(", ") })
+            format!(
+                "`{}`: {}",
+                names[*party],
+                if steps.is_empty() { "none".into() } else { steps.join(", ") }
+            )
         };
         let held = keepers.iter().map(steps).collect::<Vec<_>>().join("; ");
         return Err(Disagreement::NoCommon { held });
