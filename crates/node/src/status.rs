@@ -16,7 +16,7 @@ use crate::recovery::journal::now;
 pub const FILE: &str = "status.json";
 
 /// Steps alone are written no more often than this.
-const WRITE_EVERY: Duration = Duration::from_millis(500);
+const WRITE_EVERY: Duration = Duration::from_millis(200);
 
 /// What a node does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

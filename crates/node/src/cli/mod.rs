@@ -232,6 +232,15 @@ struct TestnetArgs {
     /// Threads that compute, for each node [default: a third of the cores, at least two].
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
+    /// Epochs in place of the job's.
+    #[arg(long, value_name = "COUNT")]
+    epochs: Option<u32>,
+    /// Kill nodes (SIGKILL) so many times at random moments, start them again, and compare the run with an undisturbed one.
+    #[arg(long, value_name = "COUNT")]
+    kills: Option<u32>,
+    /// The seed of the kills.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "kills")]
+    seed: u64,
     /// The folder for keys, logs, results and summary.json; an earlier testnet there is replaced.
     #[arg(long, value_name = "DIR", default_value = "target/testnet")]
     out: PathBuf,
@@ -264,6 +273,8 @@ impl Cli {
                 protocol: args.protocol,
                 link: args.link,
                 threads: args.threads,
+                epochs: args.epochs,
+                chaos: args.kills.map(|kills| testnet::Chaos { kills, seed: args.seed }),
                 out: args.out,
             }),
         }

@@ -25,6 +25,18 @@ pub struct Place {
 struct Slots {
     protocol: Spanned<String>,
     party: Vec<PartySlots>,
+    training: TrainingSlots,
+    checkpoint: Option<CheckpointSlots>,
+}
+
+#[derive(Deserialize)]
+struct TrainingSlots {
+    epochs: Spanned<u32>,
+}
+
+#[derive(Deserialize)]
+struct CheckpointSlots {
+    every: Spanned<u64>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +53,26 @@ struct PartySlots {
 pub fn with_protocol(text: &str, protocol: &str) -> Result<String, JobError> {
     let slots = slots(text)?;
     Ok(replace(text, vec![(slots.protocol.span(), quoted(protocol))]))
+}
+
+/// `text` with another number of epochs.
+///
+/// # Errors
+/// [`JobError::Form`] if the text is not a job.
+pub fn with_epochs(text: &str, epochs: u32) -> Result<String, JobError> {
+    let slots = slots(text)?;
+    Ok(replace(text, vec![(slots.training.epochs.span(), epochs.to_string())]))
+}
+
+/// `text` with a checkpoint after every so many steps: the section is replaced or added.
+///
+/// # Errors
+/// [`JobError::Form`] if the text is not a job.
+pub fn with_checkpoints(text: &str, every: u64) -> Result<String, JobError> {
+    match slots(text)?.checkpoint {
+        Some(slots) => Ok(replace(text, vec![(slots.every.span(), every.to_string())])),
+        None => Ok(format!("{}\n\n[checkpoint]\nevery = {every}\n", text.trim_end())),
+    }
 }
 
 /// `text` with each party's address and fingerprint replaced by those of `places`.

@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::template::{Place, fill, with_protocol};
+use super::template::{Place, fill, with_checkpoints, with_epochs, with_protocol};
 use super::*;
 
 const BREAST_CANCER: &str = include_str!("../../../../testnet/jobs/breast-cancer.toml");
+const CONVOLUTIONAL: &str = include_str!("../../../../testnet/jobs/mnist-conv.toml");
 const MNIST: &str = include_str!("../../../../testnet/jobs/mnist.toml");
 
 fn places(job: &Job) -> Vec<Place> {
@@ -51,6 +52,16 @@ fn filling_in_changes_the_empty_strings_and_nothing_else() {
 }
 
 #[test]
+fn epochs_and_checkpoints_of_a_template_can_be_changed() {
+    let changed = with_checkpoints(&with_epochs(MNIST, 7).unwrap(), 12).unwrap();
+    let job = Job::parse(&changed).unwrap();
+    assert_eq!((job.training.training.epochs, job.checkpoint.unwrap().every.get()), (7, 12));
+    assert_eq!(changed.lines().count(), MNIST.lines().count());
+    let added = with_checkpoints(CONVOLUTIONAL, 30).unwrap();
+    assert_eq!(Job::parse(&added).unwrap().checkpoint.unwrap().every.get(), 30);
+}
+
+#[test]
 fn the_order_of_parties_in_the_file_does_not_matter() {
     let job = Job::parse(MNIST).unwrap();
     let swapped =
@@ -81,7 +92,9 @@ proptest! {
 
 #[test]
 fn checkpoints_are_agreed_on_and_out_of_range_ones_are_refused() {
-    let with = |section: &str| Job::parse(&MNIST.replace("[release]", &format!("{section}\n\n[release]")));
+    let without = MNIST.replace("[checkpoint]\nevery = 50\nrejoin_seconds = 600\n", "");
+    assert_eq!(Job::parse(&without).unwrap().checkpoint, None);
+    let with = |section: &str| Job::parse(&without.replace("[release]", &format!("{section}\n\n[release]")));
     let job = with("[checkpoint]\nevery = 50").unwrap();
     let spec = job.checkpoint.unwrap();
     assert_eq!((spec.every.get(), spec.rejoin), (50, Duration::from_secs(600)));

@@ -89,7 +89,7 @@ pub(super) fn whole(
         accounted: Some(accounted),
         record,
     };
-    run.to_its_end()
+    run.go()
 }
 
 /// A run in progress at this party.
@@ -131,7 +131,7 @@ enum Beginning {
 }
 
 impl Run<'_> {
-    fn to_its_end(mut self) -> Result<()> {
+    fn go(mut self) -> Result<()> {
         loop {
             let joined = match self.join() {
                 Ok(joined) => joined,
@@ -350,13 +350,13 @@ impl Run<'_> {
             let session = record.session.clone();
             accounted.end(job, self.party, &session, outcome.steps, &record.openings, &config.out)?;
         }
-        // Last: a record says that everything else is there.
-        record.write(&config.out)?;
-        self.finished = true;
         if let Some(keeping) = keeping {
             keeping.journal.add(&Event::Finished { at: now(), steps: outcome.steps })?;
             keeping.journal.sync()?;
         }
+        // Last: a record says that everything else is there.
+        record.write(&config.out)?;
+        self.finished = true;
         tell(&self.record, self.party, outcome.seconds);
         Ok(())
     }

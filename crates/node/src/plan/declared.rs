@@ -29,6 +29,8 @@ pub struct Counts {
     pub guards: u64,
     /// How many of them are shorter steps.
     pub short_guards: u64,
+    /// Checkpoints of the whole training, if the job has any.
+    pub checkpoints: u64,
 }
 
 /// What each part of a job declares to cost. Bytes are payload, from each party to each other.
@@ -49,6 +51,8 @@ pub struct Declared {
     pub guard: Cost,
     /// What it adds to a shorter one.
     pub short_guard: Cost,
+    /// One checkpoint.
+    pub checkpoint: Cost,
     /// Opening the model.
     pub reveal: Cost,
     /// What the bounds of the job guarantee of its layers with weights.
@@ -73,13 +77,14 @@ impl Declared {
 
     /// Everything together.
     pub fn total(&self) -> Cost {
-        let Counts { steps, short_steps, evaluations, guards, short_guards, .. } = self.counts;
+        let Counts { steps, short_steps, evaluations, guards, short_guards, checkpoints, .. } = self.counts;
         self.setup
             + self.step * (steps - short_steps)
             + self.short_step * short_steps
             + self.evaluation * evaluations
             + self.guard * (guards - short_guards)
             + self.short_guard * short_guards
+            + self.checkpoint * checkpoints
             + self.reveal
     }
 
@@ -107,7 +112,15 @@ fn count<E: Engine + 'static>(engine: E, job: &Job) -> Result<Declared> {
     let short = !job.train_rows().is_multiple_of(job.training.training.batch);
     let (guards, guarded_ends) = trainer.guarded_steps();
     let evaluations = trainer.evaluations();
-    let mut counts = Counts { steps, steps_per_epoch, short_steps: 0, evaluations, guards, short_guards: 0 };
+    let mut counts = Counts {
+        steps,
+        steps_per_epoch,
+        short_steps: 0,
+        evaluations,
+        guards,
+        short_guards: 0,
+        checkpoints: 0,
+    };
 
     trainer.watch(Watch::Never);
     let start = trainer.state().clone();
@@ -136,12 +149,19 @@ fn count<E: Engine + 'static>(engine: E, job: &Job) -> Result<Declared> {
         trainer.step()?;
         short_guard = part(&trainer) - short_step;
     }
+    let mut checkpoint = Cost::default();
+    if let Some(spec) = job.checkpoint {
+        trainer.keep_every(spec.every);
+        counts.checkpoints = trainer.snapshots();
+        trainer.snapshot()?;
+        checkpoint = part(&trainer);
+    }
     trainer.evaluate()?;
     let evaluation = part(&trainer);
     trainer.reveal_model()?;
     let reveal = part(&trainer);
     let ranges = ranges(&job.training.model, &job.training.fixed_point, largest_feature(job))?;
-    Ok(Declared { counts, setup, step, short_step, evaluation, guard, short_guard, reveal, ranges })
+    Ok(Declared { counts, setup, step, short_step, evaluation, guard, short_guard, checkpoint, reveal, ranges })
 }
 
 /// The largest number that the schema lets a row hold. Features standardised on shares are below the square root of the

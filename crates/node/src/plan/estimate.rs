@@ -83,6 +83,7 @@ impl Estimate {
         let total = setup
             + epoch * epochs
             + evaluation * counts.evaluations as f64
+            + model.seconds(&declared.checkpoint, 0.0) * counts.checkpoints as f64
             + model.seconds(&declared.reveal, 0.0);
         let machines = if link == Link::Local { 1 } else { 3 };
         let power = watts * f64::from(machines);

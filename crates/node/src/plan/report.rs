@@ -80,10 +80,11 @@ impl fmt::Display for Report<'_> {
         writeln!(f, "  {} ({}: {}), link {}", self.job, self.protocol, self.trust, self.link)?;
         writeln!(
             f,
-            "  {} steps of up to {} an epoch, {} evaluations",
+            "  {} steps of up to {} an epoch, {} evaluations, {} checkpoints",
             text::grouped(counts.steps),
             text::grouped(counts.steps_per_epoch),
-            counts.evaluations
+            counts.evaluations,
+            counts.checkpoints
         )?;
         writeln!(f)?;
         writeln!(

@@ -35,6 +35,10 @@ struct NodeFile<'a> {
     key: String,
     certificate: String,
     out: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejoin_seconds: Option<u64>,
     threads: usize,
     peers: BTreeMap<&'a str, String>,
     data: &'a PartySources,
@@ -60,6 +64,10 @@ pub(super) struct Nodes<'a> {
     pub(super) relays: &'a Relays,
     /// Threads that compute in each.
     pub(super) threads: usize,
+    /// Seconds of silence after which a peer counts as lost, if not the job's.
+    pub(super) deadline: Option<u64>,
+    /// Seconds for which a lost peer is waited for, if not the job's.
+    pub(super) rejoin: Option<u64>,
 }
 
 impl Folder {
@@ -98,6 +106,8 @@ impl Folder {
                 key,
                 certificate,
                 out: "out",
+                deadline_seconds: nodes.deadline,
+                rejoin_seconds: nodes.rejoin,
                 threads: nodes.threads,
                 peers: nodes.relays.peers_of(party, job),
                 data,
@@ -144,6 +154,11 @@ impl Folder {
     /// Everything that a party's process says.
     pub(super) fn log(&self, party: &JobParty) -> PathBuf {
         self.home(party).join("node.log")
+    }
+
+    /// A party's checkpoints and status.
+    pub(super) fn state(&self, party: &JobParty) -> PathBuf {
+        self.home(party).join("out-state")
     }
 
     /// A party's results.

@@ -3,6 +3,7 @@
 //! The processes are ordinary nodes with ordinary files: everything they read and write stays in the testnet's folder and
 //! can be run again by hand.
 
+mod chaos;
 mod folder;
 pub mod ports;
 mod processes;
@@ -35,8 +36,28 @@ pub struct Options {
     pub link: Link,
     /// Threads of each node, if not a third of the cores.
     pub threads: Option<NonZeroUsize>,
+    /// Epochs in place of the job's.
+    pub epochs: Option<u32>,
+    /// Kill nodes, and compare with a run in which nobody is killed.
+    pub chaos: Option<Chaos>,
     /// The folder for everything.
     pub out: PathBuf,
+}
+
+/// A run in which nodes are killed.
+#[derive(Clone, Copy, Debug)]
+pub struct Chaos {
+    /// How often.
+    pub kills: u32,
+    /// Of everything that is left to chance.
+    pub seed: u64,
+}
+
+/// What nodes of a testnet know besides the job's own settings.
+#[derive(Clone, Copy, Debug, Default)]
+struct Patience {
+    deadline: Option<u64>,
+    rejoin: Option<u64>,
 }
 
 /// Runs the testnet and prints its table.
@@ -54,18 +75,34 @@ pub fn command(options: &Options) -> Result<()> {
         text = job::template::with_protocol(&text, protocol)?;
         job = parse(&text, &options.job)?;
     }
+    if let Some(epochs) = options.epochs {
+        text = job::template::with_epochs(&text, epochs)?;
+        job = parse(&text, &options.job)?;
+    }
+    if options.chaos.is_some() && job.checkpoint.is_none() {
+        text = job::template::with_checkpoints(&text, chaos::EVERY)?;
+        job = parse(&text, &options.job)?;
+    }
     let data = options.data.clone().unwrap_or_else(|| sources::beside_job(&options.job));
     let sources = sources::read(&data)?;
     let own = sources::of_parties(&job, &sources, &data)?;
     // Read before anything is written, so that a fault in the data leaves nothing behind.
     let rows = crate::node::read_rows(&job, &own)?;
 
-    let addresses = ports::free::<3>().context("no free port was found on loopback")?;
-    let relays = Relays::start(options.link, &addresses)?;
-    let threads = options.threads.map_or_else(default_threads, NonZeroUsize::get);
-    let nodes = Nodes { addresses, relays: &relays, threads };
-    let folder = Folder::prepare(&options.out, &text, &job, &own, &nodes)?;
-    let job = Job::read(&folder.job())?;
+    let prepare = |out: &Path, patience: Patience| -> Result<(Folder, Job, Relays)> {
+        let addresses = ports::free::<3>().context("no free port was found on loopback")?;
+        let relays = Relays::start(options.link, &addresses)?;
+        let threads = options.threads.map_or_else(default_threads, NonZeroUsize::get);
+        let Patience { deadline, rejoin } = patience;
+        let nodes = Nodes { addresses, relays: &relays, threads, deadline, rejoin };
+        let folder = Folder::prepare(out, &text, &job, &own, &nodes)?;
+        let job = Job::read(&folder.job())?;
+        Ok((folder, job, relays))
+    };
+    if let Some(chaos) = options.chaos {
+        return chaos::run(chaos, &options.out, &prepare);
+    }
+    let (folder, job, relays) = prepare(&options.out, Patience::default())?;
     let ran = processes::run(&folder, &job)?;
     let wire = relays.stop()?;
     let float = baseline::train(&job, &rows)?;

@@ -44,27 +44,34 @@ impl Drop for Node<'_> {
     }
 }
 
+/// Starts one party's node; what it says is added to its log.
+pub(super) fn start(folder: &Folder, party: &JobParty) -> Result<Child> {
+    let program = std::env::current_exe().context("this program's own file is not known")?;
+    let log = folder.log(party);
+    let open = File::options().create(true).append(true).open(&log);
+    let stderr = open.with_context(|| format!("{} cannot be written", log.display()))?;
+    Command::new(&program)
+        .args(["node", "--config"])
+        .arg(folder.config(party))
+        .arg("--job")
+        .arg(folder.job())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        .spawn()
+        .context("a node process could not be started")
+}
+
 /// Runs all parties to their end.
 ///
 /// # Errors
 /// What each node that failed by itself said last, and where its log is.
 pub(super) fn run(folder: &Folder, job: &Job) -> Result<Ran> {
-    let program = std::env::current_exe().context("this program's own file is not known")?;
     let started = Instant::now();
     let mut nodes = Vec::with_capacity(job.parties.len());
     for party in &job.parties {
         let log = folder.log(party);
-        let stderr = File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
-        let child = Command::new(&program)
-            .args(["node", "--config"])
-            .arg(folder.config(party))
-            .arg("--job")
-            .arg(folder.job())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .context("a node process could not be started")?;
+        let child = start(folder, party)?;
         nodes.push(Node { party, child, log, ended: None });
     }
     let mut watch = Watch::new(nodes[0].log.clone());
