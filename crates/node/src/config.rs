@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::privacy::budget::BudgetConfig;
 use crate::sources::PartySources;
@@ -88,10 +88,22 @@ pub struct TransportConfig {
     pub path: Option<PathConfig>,
     /// Largest UDP payload, bytes, at least 1200: used at once on loopback, found by probing elsewhere.
     pub max_datagram: Option<u16>,
+    /// What sets the pace on a network; BBR if not given.
+    pub congestion: Option<CongestionConfig>,
     /// Bytes received from a peer ahead of the protocol, online phase.
     pub read_ahead_online: Option<usize>,
     /// Bytes received from a peer ahead of the protocol, offline phase.
     pub read_ahead_offline: Option<usize>,
+}
+
+/// What sets the pace on a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CongestionConfig {
+    /// The measured rate and round trip.
+    Bbr,
+    /// Loss.
+    Cubic,
 }
 
 /// What joins the parties.

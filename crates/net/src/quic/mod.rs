@@ -30,7 +30,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 pub(crate) use certificate::check_dates;
-pub use options::{Arrivals, Job, MAX_JOB_TEXT, MAX_KEY, Options, Path};
+pub use options::{Arrivals, Congestion, Job, MAX_JOB_TEXT, MAX_KEY, Options, Path};
 pub use ready::PROTOCOL_VERSION;
 
 use crate::identity::Identity;

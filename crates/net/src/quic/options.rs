@@ -26,10 +26,22 @@ pub struct Options {
     pub max_datagram: u16,
     /// How to tune the connections. Default [`Path::Detect`].
     pub path: Path,
+    /// What sets the pace on a real network; loopback has [`Congestion::Cubic`]. Default [`Congestion::Bbr`].
+    pub congestion: Congestion,
     /// Set to true by anybody to end the waiting for peers. Default none.
     pub stop: Option<Arc<AtomicBool>>,
     /// Told of peers that come and go while this party joins. Default none.
     pub arrivals: Option<Arrivals>,
+}
+
+/// What sets the pace of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Congestion {
+    /// BBR: by the rate and the round trip that it measures. Loss by chance does not slow it down.
+    #[default]
+    Bbr,
+    /// Cubic: by loss, which it takes for a full queue.
+    Cubic,
 }
 
 /// Called on the network thread with a peer, and whether it is there.
@@ -65,6 +77,7 @@ impl Default for Options {
             max_frame: 64 << 20,
             max_datagram: 4000,
             path: Path::Detect,
+            congestion: Congestion::default(),
             stop: None,
             arrivals: None,
         }

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::congestion::CubicConfig;
+use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
     AckFrequencyConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig,
@@ -17,7 +17,7 @@ use quinn::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::options::{Options, Path};
+use super::options::{Congestion, Options, Path};
 use crate::{NetError, Phase};
 
 /// Asked of the operating system, which may grant less.
@@ -43,6 +43,9 @@ const LOOPBACK: Tuning = Tuning { stream_window: 2 << 20, initial_window: 8 << 2
 
 /// Enough for 1 Gbit/s over 130 ms.
 const NETWORK: Tuning = Tuning { stream_window: 16 << 20, initial_window: 256 << 10 };
+
+/// Datagrams that may overtake one on a network before it counts as lost.
+const REORDERED: u32 = 64;
 
 /// Binds a UDP socket with large buffers.
 pub(super) fn socket(address: SocketAddr) -> Result<UdpSocket, NetError> {
@@ -81,8 +84,19 @@ pub(super) fn transport(options: &Options, peer: SocketAddr) -> Arc<TransportCon
     let idle = options.deadline / 2;
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(datagram(options));
-    let mut cubic = CubicConfig::default();
-    cubic.initial_window(tuning.initial_window);
+    let congestion = if loopback { Congestion::Cubic } else { options.congestion };
+    let controller: Arc<dyn ControllerFactory + Send + Sync> = match congestion {
+        Congestion::Cubic => {
+            let mut cubic = CubicConfig::default();
+            cubic.initial_window(tuning.initial_window);
+            Arc::new(cubic)
+        }
+        Congestion::Bbr => {
+            let mut bbr = BbrConfig::default();
+            bbr.initial_window(tuning.initial_window);
+            Arc::new(bbr)
+        }
+    };
     let mut acks = AckFrequencyConfig::default();
     acks.ack_eliciting_threshold(VarInt::from_u32(10));
 
@@ -97,11 +111,14 @@ pub(super) fn transport(options: &Options, peer: SocketAddr) -> Arc<TransportCon
         .max_idle_timeout(IdleTimeout::try_from(idle).ok())
         .keep_alive_interval(Some((idle / 4).min(Duration::from_secs(2))))
         .mtu_discovery_config(Some(discovery))
-        .congestion_controller_factory(Arc::new(cubic))
+        .congestion_controller_factory(controller)
         .ack_frequency_config(Some(acks));
     if loopback {
         // No probing where the path is known, and no second of waiting when the peer starts late.
         config.initial_mtu(datagram(options)).initial_rtt(Duration::from_millis(10));
+    } else {
+        // Paths reorder: only time tells what is lost.
+        config.packet_threshold(REORDERED);
     }
     Arc::new(config)
 }

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::CongestionConfig;
 use crate::link::{self, Link};
 use crate::{baseline, node, plan, testnet};
 
@@ -69,6 +70,7 @@ const NODE_FILE: &str = r#"A node file (relative paths start at its folder):
   [transport]                          # optional, as are all of its keys
   path = "network"                     # or "loopback"; found from the addresses if not given
   max_datagram = 4000                  # bytes
+  congestion = "bbr"                   # or "cubic", which takes every lost datagram for a full queue
   read_ahead_online = 67108864         # bytes for each peer
   read_ahead_offline = 268435456"#;
 
@@ -229,6 +231,9 @@ struct TestnetArgs {
     protocol: Option<String>,
     #[arg(long, value_name = "LINK", default_value = "local", help = link::LINK_HELP)]
     link: Link,
+    /// What sets the pace of nodes that are joined by links: bbr or cubic [default: bbr].
+    #[arg(long, value_name = "NAME", value_parser = congestion)]
+    congestion: Option<CongestionConfig>,
     /// Threads that compute, for each node [default: a third of the cores, at least two].
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
@@ -244,6 +249,14 @@ struct TestnetArgs {
     /// The folder for keys, logs, results and summary.json; an earlier testnet there is replaced.
     #[arg(long, value_name = "DIR", default_value = "target/testnet")]
     out: PathBuf,
+}
+
+fn congestion(text: &str) -> Result<CongestionConfig, String> {
+    match text {
+        "bbr" => Ok(CongestionConfig::Bbr),
+        "cubic" => Ok(CongestionConfig::Cubic),
+        _ => Err("write bbr or cubic".to_owned()),
+    }
 }
 
 impl Cli {
@@ -273,6 +286,7 @@ impl Cli {
                 protocol: args.protocol,
                 link: args.link,
                 threads: args.threads,
+                congestion: args.congestion,
                 epochs: args.epochs,
                 chaos: args.kills.map(|kills| testnet::Chaos { kills, seed: args.seed }),
                 out: args.out,

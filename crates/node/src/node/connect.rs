@@ -6,12 +6,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tercet_net::quic::{self, Arrivals, Options, QuicListener, QuicTransport};
+use tercet_net::quic::{self, Arrivals, Congestion, Options, QuicListener, QuicTransport};
 use tercet_net::{Identity, PartyId, Roster, RosterEntry, Transport};
 use tercet_share::EphemeralKey;
 
 use super::record;
-use crate::config::{NodeConfig, PathConfig};
+use crate::config::{CongestionConfig, NodeConfig, PathConfig};
 use crate::job::{Job, JobParty};
 
 /// The roster of a job, with the addresses that this party's node file gives in place of the job's.
@@ -103,6 +103,11 @@ pub(super) fn join(
         None => quic::Path::Detect,
         Some(PathConfig::Loopback) => quic::Path::Loopback,
         Some(PathConfig::Network) => quic::Path::Network,
+    };
+    options.congestion = match tuning.congestion {
+        None => options.congestion,
+        Some(CongestionConfig::Bbr) => Congestion::Bbr,
+        Some(CongestionConfig::Cubic) => Congestion::Cubic,
     };
     options.read_ahead.online = tuning.read_ahead_online.unwrap_or(options.read_ahead.online);
     options.read_ahead.offline = tuning.read_ahead_offline.unwrap_or(options.read_ahead.offline);

@@ -23,7 +23,7 @@ use crate::job::{Job, JobParty};
 use crate::logging::Console;
 use crate::privacy::Accounted;
 use crate::recovery::journal::{self, Event, Journal, now};
-use crate::recovery::{Decision, Offer};
+use crate::recovery::{Decision, Disagreement, Offer};
 use crate::status::{Doing, Status};
 use crate::stop::{StopFlag, Stopped};
 
@@ -216,7 +216,18 @@ impl Run<'_> {
 
     /// One session, from the handshake to the results of all.
     fn session(&mut self, mut joined: Joined) -> Result<()> {
-        let mut keeping = match self.decide(&mut joined)? {
+        let beginning = match self.decide(&mut joined) {
+            Ok(beginning) => beginning,
+            Err(error) => {
+                if error.is::<Disagreement>() {
+                    // In good order, so that the peers have this party's offer and say the same sentence. What cannot be
+                    // delivered changes nothing here.
+                    let _ = Box::new(joined.transport).close();
+                }
+                return Err(error);
+            }
+        };
+        let mut keeping = match beginning {
             Beginning::Nothing => {
                 goodbye(joined.transport);
                 return Ok(());

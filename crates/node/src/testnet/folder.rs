@@ -16,6 +16,7 @@ use tercet_data::atomic::{Mode, atomic_write};
 use tercet_net::identity;
 
 use super::relays::Relays;
+use crate::config::CongestionConfig;
 use crate::job::{Job, JobParty, template};
 use crate::sources::{AllSources, PartySources};
 
@@ -51,6 +52,8 @@ struct NodeFile<'a> {
 struct Transport {
     path: &'static str,
     max_datagram: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    congestion: Option<CongestionConfig>,
 }
 
 /// What a datagram on a path with the usual 1500 bytes carries.
@@ -68,6 +71,8 @@ pub(super) struct Nodes<'a> {
     pub(super) deadline: Option<u64>,
     /// Seconds for which a lost peer is waited for, if not the job's.
     pub(super) rejoin: Option<u64>,
+    /// What sets the pace on links, if not the default.
+    pub(super) congestion: Option<CongestionConfig>,
 }
 
 impl Folder {
@@ -111,10 +116,11 @@ impl Folder {
                 threads: nodes.threads,
                 peers: nodes.relays.peers_of(party, job),
                 data,
-                transport: nodes
-                    .relays
-                    .shape()
-                    .then_some(Transport { path: "network", max_datagram: NETWORK_DATAGRAM }),
+                transport: nodes.relays.shape().then_some(Transport {
+                    path: "network",
+                    max_datagram: NETWORK_DATAGRAM,
+                    congestion: nodes.congestion,
+                }),
             };
             atomic_write(&folder.config(party), toml::to_string(&node)?.as_bytes(), Mode::Public)?;
             places.push(template::Place {

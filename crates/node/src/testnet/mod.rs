@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::cli::say;
+use crate::config::CongestionConfig;
 use crate::job::{self, Job, Protocol};
 use crate::link::Link;
 use crate::{baseline, sources};
@@ -36,6 +37,8 @@ pub struct Options {
     pub link: Link,
     /// Threads of each node, if not a third of the cores.
     pub threads: Option<NonZeroUsize>,
+    /// What sets the pace on links.
+    pub congestion: Option<CongestionConfig>,
     /// Epochs in place of the job's.
     pub epochs: Option<u32>,
     /// Kill nodes, and compare with a run in which nobody is killed.
@@ -94,7 +97,8 @@ pub fn command(options: &Options) -> Result<()> {
         let relays = Relays::start(options.link, &addresses)?;
         let threads = options.threads.map_or_else(default_threads, NonZeroUsize::get);
         let Patience { deadline, rejoin } = patience;
-        let nodes = Nodes { addresses, relays: &relays, threads, deadline, rejoin };
+        let congestion = options.congestion;
+        let nodes = Nodes { addresses, relays: &relays, threads, deadline, rejoin, congestion };
         let folder = Folder::prepare(out, &text, &job, &own, &nodes)?;
         let job = Job::read(&folder.job())?;
         Ok((folder, job, relays))
