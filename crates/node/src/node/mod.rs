@@ -3,6 +3,8 @@
 mod agree;
 mod alive;
 mod connect;
+mod ending;
+mod faults;
 mod keeper;
 mod kept;
 mod material;

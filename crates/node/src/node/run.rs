@@ -4,28 +4,28 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Error, Result};
-use tercet_engine::EngineError;
+use anyhow::Result;
 use tercet_net::quic::{Arrivals, QuicTransport};
 use tercet_net::{NetError, PartyId, Transport};
-use tercet_train::{DataSets, Outcome};
+use tercet_train::DataSets;
 
 use super::connect::{self, Joined, Waiting};
+use super::faults::{network, passing};
 use super::keeper::{self, Keeping};
 use super::kept::Kept;
 use super::material::Material;
-use super::record::{self, Record, RunOutcome};
-use super::training::{self, Accounts, Ran, Surroundings};
-use super::{MODEL_FOLDER, agree, identity, model, prepare_out, roster, rows};
+use super::record::{self, Record};
+use super::training::{self, Ran, Surroundings};
+use super::{agree, identity, prepare_out, roster, rows};
 use crate::cli::sentence;
 use crate::config::NodeConfig;
 use crate::job::{Job, JobParty};
 use crate::logging::Console;
 use crate::privacy::Accounted;
-use crate::recovery::journal::{self, Event, Journal, now};
+use crate::recovery::journal::{Event, Journal, now};
 use crate::recovery::{Decision, Disagreement, Offer};
 use crate::status::{Doing, Status};
-use crate::stop::{StopFlag, Stopped};
+use crate::stop::StopFlag;
 
 /// Between two attempts to join, after one that failed at once.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Runs the node to the end of the job.
 ///
 /// # Errors
-/// What ended it early; [`Stopped`] if somebody asked for that.
+/// What ended it early; [`crate::stop::Stopped`] if somebody asked for that.
 pub(super) fn whole(
     config: &NodeConfig,
     job: &Path,
@@ -93,31 +93,31 @@ pub(super) fn whole(
 }
 
 /// A run in progress at this party.
-struct Run<'a> {
-    config: &'a NodeConfig,
-    job: &'a Job,
-    party: &'a JobParty,
+pub(super) struct Run<'a> {
+    pub(super) config: &'a NodeConfig,
+    pub(super) job: &'a Job,
+    pub(super) party: &'a JobParty,
     console: &'a Console,
     stop: &'a StopFlag,
-    status: Arc<Status>,
+    pub(super) status: Arc<Status>,
     /// With checkpoints only.
-    kept: Option<Kept>,
+    pub(super) kept: Option<Kept>,
     /// Somebody wants it from the beginning.
     restart: bool,
     /// This process began with checkpoints of an interrupted run.
-    returning: bool,
+    pub(super) returning: bool,
     /// The results are written.
-    finished: bool,
-    begun: Instant,
+    pub(super) finished: bool,
+    pub(super) begun: Instant,
     /// Sessions in which training began.
-    sessions: u32,
+    pub(super) sessions: u32,
     /// When a party was lost, until all are there again.
     lost: Option<Instant>,
     /// Read once; later sessions read them again.
     rows: Option<DataSets>,
     material: Option<Material>,
-    accounted: Option<Accounted>,
-    record: Record,
+    pub(super) accounted: Option<Accounted>,
+    pub(super) record: Record,
 }
 
 /// How a session begins.
@@ -328,50 +328,6 @@ impl Run<'_> {
         Ok(Beginning::Kept(Box::new(Keeping { folder, journal, every, run, session, reservation, from })))
     }
 
-    /// Writes what came out. A party that has its results already took part for the sake of another.
-    fn results(
-        &mut self,
-        outcome: &Outcome,
-        accounts: &Accounts,
-        keeping: Option<&mut Keeping>,
-    ) -> Result<()> {
-        let (config, job) = (self.config, self.job);
-        self.record.account(accounts);
-        if let Some(keeping) = &keeping {
-            // Those of earlier sessions and processes too.
-            let events = journal::read(&config.out)?;
-            self.record.openings = journal::openings(&events, &keeping.run.to_string());
-        }
-        if self.finished {
-            return record::amend(&config.out, &self.record.openings);
-        }
-        if let Some(trained) = &outcome.model {
-            let folder = config.out.join(MODEL_FOLDER);
-            model::write(&folder, job, trained, outcome)?;
-            self.record.model = Some(folder.display().to_string());
-            tracing::info!("model written to {}", folder.display());
-        }
-        let record = &mut self.record;
-        record.steps = outcome.steps;
-        record.epochs = outcome.epochs;
-        record.metrics = outcome.metrics.clone();
-        record.seconds.training = outcome.seconds;
-        record.seconds.total = self.begun.elapsed().as_secs_f64();
-        if let Some(accounted) = self.accounted.take() {
-            let session = record.session.clone();
-            accounted.end(job, self.party, &session, outcome.steps, &record.openings, &config.out)?;
-        }
-        if let Some(keeping) = keeping {
-            keeping.journal.add(&Event::Finished { at: now(), steps: outcome.steps })?;
-            keeping.journal.sync()?;
-        }
-        // Last: a record says that everything else is there.
-        record.write(&config.out)?;
-        self.finished = true;
-        tell(&self.record, self.party, outcome.seconds);
-        Ok(())
-    }
-
     /// A party was lost: says who, at which step and for how long it is waited for.
     fn wait_for(&mut self, fault: &NetError) {
         let step = self.status.now().step;
@@ -393,102 +349,10 @@ impl Run<'_> {
             state.until = Some(now() + rejoin.as_millis() as u64);
         });
     }
-
-    /// The others did not come, or not in time.
-    fn alone(mut self, error: Error) -> Result<()> {
-        if matches!(network(&error), Some(NetError::Stopped)) {
-            return self.give_up(error);
-        }
-        if self.finished {
-            tracing::warn!(
-                "this party has its results; whether the others have theirs is not known: {}",
-                sentence(&error)
-            );
-            self.status.set(|state| (state.doing, state.until) = (Doing::Finished, None));
-            return Ok(());
-        }
-        if self.sessions == 0 && !self.returning {
-            if let Some(accounted) = self.accounted.take() {
-                accounted.never_began();
-            }
-            self.failed(&error);
-            return Err(error);
-        }
-        let checkpoint = self.status.now().checkpoint.unwrap_or(0);
-        let kept = format!("the checkpoint of step {checkpoint} is kept: start this node again to go on");
-        self.give_up(error.context(kept))
-    }
-
-    fn failed(&self, error: &Error) {
-        let reason = sentence(error);
-        self.status.set(|state| {
-            (state.doing, state.reason, state.until) = (Doing::Failed, Some(reason), None);
-        });
-    }
-
-    /// Ends the run here, with everything on record that was opened.
-    fn give_up(mut self, error: Error) -> Result<()> {
-        let error = match network(&error) {
-            Some(NetError::Stopped) => {
-                let state = self.status.now();
-                let checkpoint = self.kept.as_ref().and(state.checkpoint);
-                Error::from(Stopped { step: state.step, checkpoint })
-            }
-            _ => match error.chain().find_map(|cause| cause.downcast_ref::<Stopped>()) {
-                Some(stopped) => Error::from(*stopped),
-                None => error,
-            },
-        };
-        if error.is::<Stopped>() {
-            let reason = sentence(&error);
-            self.status.set(|state| {
-                (state.doing, state.reason, state.until) = (Doing::Stopped, Some(reason), None);
-            });
-        } else {
-            self.failed(&error);
-        }
-        // What goes on later has been paid for; without checkpoints nothing goes on.
-        if let Some(accounted) = self.accounted.take().filter(|_| self.kept.is_none()) {
-            accounted.stopped(self.job, &error);
-        }
-        if self.finished || self.sessions == 0 {
-            return Err(error);
-        }
-        if let Some(run) = &self.record.run {
-            let events = journal::read(&self.config.out)?;
-            self.record.openings = journal::openings(&events, run);
-        }
-        self.record.outcome = RunOutcome::Failed { reason: sentence(&error) };
-        self.record.seconds.total = self.begun.elapsed().as_secs_f64();
-        self.record.write(&self.config.out)?;
-        Err(error)
-    }
 }
 
 fn keeping_is_fresh(keeping: Option<&Keeping>) -> bool {
     keeping.is_none_or(|keeping| keeping.run == keeping.session)
-}
-
-/// The network's error inside another, wherever it is.
-fn network(error: &Error) -> Option<&NetError> {
-    error.chain().find_map(|cause| {
-        cause.downcast_ref::<NetError>().or_else(|| match cause.downcast_ref::<EngineError>()? {
-            EngineError::Network(inner) => inner.downcast_ref::<NetError>(),
-            _ => None,
-        })
-    })
-}
-
-/// Whether the peer may come back: it was lost, silent or left, or the three met at a bad moment.
-fn passing(error: &NetError) -> bool {
-    matches!(
-        error,
-        NetError::PeerLost { .. }
-            | NetError::PeerSilent { .. }
-            | NetError::PeerFinished { .. }
-            | NetError::SendStalled { .. }
-            | NetError::SessionDiffers { .. }
-    )
 }
 
 fn goodbye(transport: QuicTransport) {
@@ -500,15 +364,4 @@ fn goodbye(transport: QuicTransport) {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn tell(record: &Record, party: &JobParty, seconds: f64) {
-    tracing::info!(
-        "`{}` finished {} steps in {seconds:.2} s, {} sent, {} rounds, {} openings",
-        party.name,
-        record.steps,
-        crate::text::bytes(record.bytes.sent),
-        record.rounds.total,
-        record.openings.len()
-    );
 }
