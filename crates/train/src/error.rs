@@ -49,13 +49,13 @@ pub enum TrainError {
         /// The cause.
         source: EngineError,
     },
-    /// The surroundings ended it, or could not keep its state.
+    /// Its custodian ended it, or could not keep its state.
     #[error("training stopped at step {step}: {source}")]
     Stopped {
         /// Steps done.
         step: u64,
         /// The reason.
-        source: crate::WatchError,
+        source: crate::CustodianError,
     },
 }
 

@@ -42,6 +42,6 @@ pub use optimiser::{Parameter, State};
 pub use outcome::{Metric, Outcome, Progress, TrainedLayer, TrainedModel};
 pub use rows::{DataSets, RowValues, Rows, targets};
 pub use scales::{AdamPlan, Average, Dyadic, LayerRange, NumericPlan, StepRate, ranges};
-pub use snapshot::{Snapshot, Watch, WatchError};
+pub use snapshot::{Custodian, CustodianError, Snapshot};
 pub use spec::SpecError;
 pub use trainer::Trainer;

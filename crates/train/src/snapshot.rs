@@ -23,11 +23,11 @@ pub struct Snapshot {
     pub seconds: f64,
 }
 
-/// Why the surroundings of a training end it, or cannot keep what it gives them.
-pub type WatchError = Box<dyn Error + Send + Sync>;
+/// Why a custodian ends a training, or cannot keep what it gives.
+pub type CustodianError = Box<dyn Error + Send + Sync>;
 
-/// The surroundings of a training: told at public points of the program, the same at all parties.
-pub trait Watch<E: Engine> {
+/// Who keeps what a training gives away, and may end it: told at public points of the program, the same at all parties.
+pub trait Custodian<E: Engine> {
     /// After every step and after every evaluation.
     fn progress(&mut self, now: &Progress, engine: &E);
 
@@ -35,7 +35,7 @@ pub trait Watch<E: Engine> {
     ///
     /// # Errors
     /// The reason to stop.
-    fn before_step(&mut self, _step: u64) -> Result<(), WatchError> {
+    fn before_step(&mut self, _step: u64) -> Result<(), CustodianError> {
         Ok(())
     }
 
@@ -43,23 +43,23 @@ pub trait Watch<E: Engine> {
     ///
     /// # Errors
     /// The reason why it, or an earlier one, cannot be kept.
-    fn keep(&mut self, _snapshot: Snapshot) -> Result<(), WatchError> {
+    fn keep(&mut self, _snapshot: Snapshot) -> Result<(), CustodianError> {
         Ok(())
     }
 
-    /// Before anything of the state of `step` is opened: what was given to [`Watch::keep`] is durable when this returns.
+    /// Before anything of the state of `step` is opened: what was given to [`Custodian::keep`] is durable when this returns.
     ///
     /// # Errors
     /// The reason why it is not.
-    fn before_opening(&mut self, _step: u64) -> Result<(), WatchError> {
+    fn before_opening(&mut self, _step: u64) -> Result<(), CustodianError> {
         Ok(())
     }
 }
 
-/// A watch that only looks at the progress.
+/// A custodian that only looks at the progress.
 pub(crate) struct Looking<'a, E>(pub(crate) &'a mut dyn FnMut(&Progress, &E));
 
-impl<E: Engine> Watch<E> for Looking<'_, E> {
+impl<E: Engine> Custodian<E> for Looking<'_, E> {
     fn progress(&mut self, now: &Progress, engine: &E) {
         (self.0)(now, engine);
     }

@@ -17,7 +17,7 @@ use crate::privacy::{self, PrivacyPlan, clipping};
 use crate::rows::DataSets;
 use crate::scales::NumericPlan;
 use crate::sharing::{self, SharedRows};
-use crate::snapshot::{Looking, Snapshot, Watch, WatchError};
+use crate::snapshot::{Custodian, CustodianError, Looking, Snapshot};
 use crate::spec::TrainingSpec;
 use crate::standardise::{self, SharedStandards};
 use crate::{TrainError, fold, init, shuffle};
@@ -176,8 +176,8 @@ impl<E: Engine + 'static> Trainer<E> {
         &self.state
     }
 
-    /// Keeps the state after every so many steps, before every opening, and at the end: [`Trainer::run_watched`] hands it to
-    /// the watch. The same at all parties.
+    /// Keeps the state after every so many steps, before every opening, and at the end: [`Trainer::run_kept`] hands it to
+    /// its custodian. The same at all parties.
     pub fn keep_every(&mut self, steps: NonZeroU64) {
         self.keep_every = Some(steps);
     }
@@ -283,42 +283,42 @@ impl<E: Engine + 'static> Trainer<E> {
     /// # Errors
     /// Whatever the engine meets, with the step.
     pub fn run(&mut self, on_progress: &mut dyn FnMut(&Progress, &E)) -> Result<Outcome, TrainError> {
-        self.run_watched(&mut Looking(on_progress))
+        self.run_kept(&mut Looking(on_progress))
     }
 
-    /// As [`Trainer::run`], and tells `watch` where it stands and what to keep.
+    /// As [`Trainer::run`], and tells `custodian` where it stands and what to keep.
     ///
     /// # Errors
-    /// As [`Trainer::run`], and what the watch says.
-    pub fn run_watched(&mut self, watch: &mut dyn Watch<E>) -> Result<Outcome, TrainError> {
+    /// As [`Trainer::run`], and what the custodian says.
+    pub fn run_kept(&mut self, custodian: &mut dyn Custodian<E>) -> Result<Outcome, TrainError> {
         let began = *self.began.get_or_insert_with(Instant::now);
         let (steps, per_epoch) = (self.steps(), self.batches_per_epoch());
         loop {
             let step = self.state.step;
-            let stopped = |source: WatchError| TrainError::Stopped { step, source };
+            let stopped = |source: CustodianError| TrainError::Stopped { step, source };
             if self.evaluates_after(step) {
                 if self.opens_metrics() {
-                    watch.before_opening(step).map_err(stopped)?;
+                    custodian.before_opening(step).map_err(stopped)?;
                 }
                 let metric = self.evaluate()?;
                 if metric.accuracy.is_some() || metric.loss.is_some() {
-                    watch.progress(&self.progress(began, Some(metric)), &self.engine);
+                    custodian.progress(&self.progress(began, Some(metric)), &self.engine);
                 }
             }
             if step >= steps {
                 break;
             }
-            watch.before_step(step + 1).map_err(stopped)?;
+            custodian.before_step(step + 1).map_err(stopped)?;
             self.step()?;
-            watch.progress(&self.progress(began, None), &self.engine);
+            custodian.progress(&self.progress(began, None), &self.engine);
             if self.keeps(self.state.step) {
                 let snapshot = self.snapshot()?;
-                watch.keep(snapshot).map_err(stopped)?;
+                custodian.keep(snapshot).map_err(stopped)?;
             }
         }
         let seconds = self.earlier + began.elapsed().as_secs_f64();
         if !self.release.model.is_empty() {
-            watch.before_opening(steps).map_err(|source| TrainError::Stopped { step: steps, source })?;
+            custodian.before_opening(steps).map_err(|source| TrainError::Stopped { step: steps, source })?;
         }
         let model = self.reveal_model()?;
         Ok(Outcome {

@@ -21,8 +21,8 @@ use tercet_train::spec::{
     FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TrainingSpec,
 };
 use tercet_train::{
-    DataSets, Outcome, Progress, Release, RowValues, Rows, Snapshot, TrainError, Trainer, TrainingJob, Watch,
-    WatchError,
+    Custodian, CustodianError, DataSets, Outcome, Progress, Release, RowValues, Rows, Snapshot, TrainError,
+    Trainer, TrainingJob,
 };
 
 /// Steps between two snapshots.
@@ -37,7 +37,7 @@ fn job(epochs: u32) -> TrainingJob {
         momentum: 0.5,
         weight_decay: 0.01,
         seed: 3,
-        schedule: Schedule::Step { every: 2, factor: 0.5 },
+        schedule: Schedule::Step { every: 2, factor: 0.5, warm_up: 0 },
         optimiser: Optimiser::Sgd,
         max_steps: None,
         evaluate_every: 1,
@@ -194,23 +194,23 @@ struct Dying {
     steps: Vec<u64>,
 }
 
-impl<E: Engine> Watch<E> for Dying {
+impl<E: Engine> Custodian<E> for Dying {
     fn progress(&mut self, now: &Progress, _: &E) {
         if now.metric.is_none() {
             self.steps.push(now.step);
         }
     }
 
-    fn before_step(&mut self, step: u64) -> Result<(), WatchError> {
+    fn before_step(&mut self, step: u64) -> Result<(), CustodianError> {
         if step >= self.before { Err("killed".into()) } else { Ok(()) }
     }
 
-    fn keep(&mut self, snapshot: Snapshot) -> Result<(), WatchError> {
+    fn keep(&mut self, snapshot: Snapshot) -> Result<(), CustodianError> {
         self.kept.push(snapshot);
         Ok(())
     }
 
-    fn before_opening(&mut self, step: u64) -> Result<(), WatchError> {
+    fn before_opening(&mut self, step: u64) -> Result<(), CustodianError> {
         assert_eq!(self.kept.last().map(|s| s.step), Some(step), "kept before it is opened");
         Ok(())
     }
@@ -232,7 +232,7 @@ fn train<E: Engine + 'static>(engine: E, job: &TrainingJob, from: Option<Snapsho
         watch.kept.push(copy(&snapshot));
         trainer.resume(snapshot).unwrap();
     }
-    let outcome = match trainer.run_watched(&mut watch) {
+    let outcome = match trainer.run_kept(&mut watch) {
         Ok(outcome) => Some(outcome),
         Err(TrainError::Stopped { step, .. }) if step + 1 == before => None,
         Err(error) => panic!("{error}"),

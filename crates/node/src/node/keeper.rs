@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tercet_engine::Engine;
 use tercet_net::SessionId;
-use tercet_train::{Progress as Stand, Snapshot, Watch, WatchError};
+use tercet_train::{Custodian, CustodianError, Progress as Stand, Snapshot};
 
 use crate::checkpoint::{Checkpoint, CheckpointError, Folder, Place, Writer};
 use crate::logging::Console;
@@ -55,14 +55,14 @@ impl<'a> Keeper<'a> {
     }
 
     /// After the training, whether it ended well or not: what is on its way is written, and every opening is in the journal.
-    pub(super) fn end<E: Engine>(mut self, engine: &E) -> Result<(), WatchError> {
+    pub(super) fn end<E: Engine>(mut self, engine: &E) -> Result<(), CustodianError> {
         self.settle()?;
         self.record_openings(engine)?;
         self.progress.finish();
         Ok(())
     }
 
-    fn record_openings<E: Engine>(&mut self, engine: &E) -> Result<(), WatchError> {
+    fn record_openings<E: Engine>(&mut self, engine: &E) -> Result<(), CustodianError> {
         let Some((keeping, _)) = &mut self.keeping else { return Ok(()) };
         let new = &engine.openings()[self.opened..];
         for opening in new {
@@ -75,7 +75,7 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    fn settle(&mut self) -> Result<(), WatchError> {
+    fn settle(&mut self) -> Result<(), CustodianError> {
         if let Some(fault) = self.fault.take() {
             return Err(fault.into());
         }
@@ -84,7 +84,7 @@ impl<'a> Keeper<'a> {
         self.written(written)
     }
 
-    fn written(&mut self, place: Option<Place>) -> Result<(), WatchError> {
+    fn written(&mut self, place: Option<Place>) -> Result<(), CustodianError> {
         let (Some(place), Some((keeping, _))) = (place, &mut self.keeping) else { return Ok(()) };
         keeping.journal.add(&Event::Checkpoint { step: place.step })?;
         kept(self.status, place.step);
@@ -100,7 +100,7 @@ pub(super) fn kept(status: &Status, step: u64) {
     });
 }
 
-impl<E: Engine> Watch<E> for Keeper<'_> {
+impl<E: Engine> Custodian<E> for Keeper<'_> {
     fn progress(&mut self, now: &Stand, engine: &E) {
         let tick = Tick {
             step: now.step,
@@ -123,7 +123,7 @@ impl<E: Engine> Watch<E> for Keeper<'_> {
         });
     }
 
-    fn before_step(&mut self, step: u64) -> Result<(), WatchError> {
+    fn before_step(&mut self, step: u64) -> Result<(), CustodianError> {
         if self.stop.asked() {
             self.settle()?;
             let checkpoint = self.keeping.as_ref().and_then(|_| self.status.now().checkpoint);
@@ -137,14 +137,14 @@ impl<E: Engine> Watch<E> for Keeper<'_> {
         self.written(written)
     }
 
-    fn keep(&mut self, snapshot: Snapshot) -> Result<(), WatchError> {
+    fn keep(&mut self, snapshot: Snapshot) -> Result<(), CustodianError> {
         let Some((keeping, writer)) = &mut self.keeping else { return Ok(()) };
         let place = Place { run: keeping.run, session: keeping.session, step: snapshot.step };
         let before = writer.submit(Checkpoint { place, reservation: keeping.reservation, snapshot })?;
         self.written(before)
     }
 
-    fn before_opening(&mut self, step: u64) -> Result<(), WatchError> {
+    fn before_opening(&mut self, step: u64) -> Result<(), CustodianError> {
         self.settle()?;
         let Some((keeping, _)) = &mut self.keeping else { return Ok(()) };
         keeping.journal.add(&Event::Opens { step })?;

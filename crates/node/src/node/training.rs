@@ -172,7 +172,7 @@ fn train<E: Session>(engine: E, job: &Job, rows: DataSets, with: Surroundings<'_
         }
     }
     let mut keeper = Keeper::new(console, status, stop, keeping).map_err(Error::from)?;
-    let result = trainer.run_watched(&mut keeper);
+    let result = trainer.run_kept(&mut keeper);
     let engine = trainer.into_engine();
     let ended = keeper.end(&engine);
     let accounts = Accounts {

@@ -161,7 +161,18 @@ fn count<E: Engine + 'static>(engine: E, job: &Job) -> Result<Declared> {
     trainer.reveal_model()?;
     let reveal = part(&trainer);
     let ranges = ranges(&job.training.model, &job.training.fixed_point, largest_feature(job))?;
-    Ok(Declared { counts, setup, step, short_step, evaluation, guard, short_guard, checkpoint, reveal, ranges })
+    Ok(Declared {
+        counts,
+        setup,
+        step,
+        short_step,
+        evaluation,
+        guard,
+        short_guard,
+        checkpoint,
+        reveal,
+        ranges,
+    })
 }
 
 /// The largest number that the schema lets a row hold. Features standardised on shares are below the square root of the

@@ -78,9 +78,10 @@ impl fmt::Display for Report {
                 "  {number:>4} {at:>7.1} s  {party:<14}{role:<14}{doing:<10}{step:>8}{back:>11}{from:>14}"
             )?;
         }
+        writeln!(f)?;
         let accuracy = |value: Option<f64>| value.map_or("not opened".to_owned(), text::percent);
         let mut row = |name: &str, left: &str, right: &str| writeln!(f, "  {name:<22}{left:>16}{right:>16}");
-        row("\n                      ", "undisturbed", "with kills")?;
+        row("", "undisturbed", "with kills")?;
         row("steps", &text::grouped(self.expected.steps), &text::grouped(self.found.steps))?;
         row("test accuracy", &accuracy(self.expected.accuracy), &accuracy(self.found.accuracy))?;
         row("whole run", &text::seconds(self.seconds_undisturbed), &text::seconds(self.seconds_disturbed))?;
