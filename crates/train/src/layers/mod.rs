@@ -1,4 +1,15 @@
 //! Layers on shares. One file a layer: its forward pass, and its backward pass from the values that the forward pass kept.
+//!
+//! # Batch normalisation is not here yet; what it would cost
+//! Derived from the declared costs of the operations, not measured. For C channels and n numbers, with d = x − mean, r = 1 / √(var + ε)
+//! and s = γ·r: mean and variance are local sums, truncated on C numbers; y = s∘d + β is a product that the ReLU truncates as it
+//! does that of a dense layer, and the gradient of x is s∘(δ − mean δ) − (s·r²·mean(δ∘d))∘d, two local products. What is new for
+//! every number is that x is finished on its own before the ReLU, and that gradient before the layer below: two truncations
+//! with re-masking, 226 bits each at the widths of 784-128-128-10 (L = 34, R = 52). The root is taken of C numbers only.
+//!
+//! Forward about 15 rounds a layer (finish x 2, mean 2, variance 2, root 7, γ·r 2), backward 6. For two such layers in 784-128-128-10
+//! at batch 128: 1.9 MB for the 32,768 numbers and 0.1 to 0.6 MB for 256 roots, on top of 5.5 MB a step; 42 rounds on top of 28.
+//! Averages of mean and variance for the evaluation would join the state that a checkpoint holds.
 
 mod affine;
 mod avg_pool;
