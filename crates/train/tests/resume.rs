@@ -18,7 +18,7 @@ use tercet_ot::extension::FieldBits;
 use tercet_ot::preprocessing;
 use tercet_share::{Bilinear, EphemeralKey, PackedBits, Ring, Tensor, kernel};
 use tercet_train::spec::{
-    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TrainingSpec,
+    Adam, FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TrainingSpec,
 };
 use tercet_train::{
     Custodian, CustodianError, DataSets, Outcome, Progress, Release, RowValues, Rows, Snapshot, TrainError,
@@ -319,8 +319,8 @@ fn largest_difference(a: &Outcome, b: &Outcome) -> f32 {
 }
 
 /// Crash, resume, crash again, resume, and a replay of a resume: everything that could draw a mask twice.
-fn survives(protocol: Protocol, epochs: u32) {
-    let job = job(epochs);
+fn survives(protocol: Protocol, job: TrainingJob) {
+    let epochs = job.training.epochs;
     let steps = 3 * u64::from(epochs);
     let masks = Masks::default();
     let whole = session(protocol, &job, &masks, nowhere(), u64::MAX);
@@ -369,12 +369,20 @@ fn survives(protocol: Protocol, epochs: u32) {
 
 #[test]
 fn resume_never_reuses_a_mask_and_ends_as_the_uninterrupted_training() {
-    survives(Protocol::Helper, 4);
+    survives(Protocol::Helper, job(4));
+}
+
+#[test]
+fn the_averages_of_adam_survive_too() {
+    let mut job = job(3);
+    (job.training.momentum, job.training.learning_rate) = (0.0, 0.02);
+    job.training.optimiser = Optimiser::Adam(Adam::default());
+    survives(Protocol::Helper, job);
 }
 
 #[test]
 fn without_a_dealer_resume_never_reuses_a_mask_either() {
-    survives(Protocol::Ot, 3);
+    survives(Protocol::Ot, job(3));
 }
 
 #[test]
