@@ -56,6 +56,17 @@ pub enum IdentityError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Others may replace files in the folder of the key.
+    #[error(
+        "the folder {} of the key file is writable by others (mode {mode:03o}); run `chmod go-w` on it or move the key",
+        path.display()
+    )]
+    Folder {
+        /// Which folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// The file is not what it should be.
     #[error("{} holds no usable {what}; create a new identity with keygen", path.display())]
     Content {
@@ -242,6 +253,7 @@ fn read(path: &Path, private: bool) -> Result<Zeroizing<Vec<u8>>, IdentityError>
         if mode & 0o077 != 0 {
             return Err(IdentityError::Readable { path: path.to_owned(), mode });
         }
+        check_folder(path)?;
     }
     let what = if private { "private key" } else { "certificate" };
     if !metadata.is_file() || metadata.len() > FILE_LIMIT {
@@ -251,6 +263,18 @@ fn read(path: &Path, private: bool) -> Result<Zeroizing<Vec<u8>>, IdentityError>
     let mut content = Zeroizing::new(Vec::with_capacity(FILE_LIMIT as usize + 1));
     file.take(FILE_LIMIT).read_to_end(&mut content).map_err(failed)?;
     Ok(content)
+}
+
+/// A folder in which others may replace the key is refused, unless its sticky bit keeps them from it.
+#[cfg(unix)]
+fn check_folder(key: &Path) -> Result<(), IdentityError> {
+    let folder = key.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error| IdentityError::File { path: folder.to_owned(), what: "read", error };
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder).map_err(failed)?.permissions());
+    match mode & 0o022 != 0 && mode & 0o1000 == 0 {
+        true => Err(IdentityError::Folder { path: folder.to_owned(), mode: mode & 0o7777 }),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -316,6 +340,26 @@ mod tests {
             let error = Identity::load(&certificate, &key).unwrap_err();
             assert!(matches!(error, IdentityError::Readable { mode: seen, .. } if seen == mode));
             assert!(error.to_string().contains(&format!("(mode {mode:o}); run `chmod 600`")), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_may_replace_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = paths(&folder);
+        generate("a").unwrap().save(&certificate, &key).unwrap();
+        let load = |mode| {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            Identity::load(&certificate, &key)
+        };
+        for mode in [0o777, 0o770, 0o702] {
+            let error = load(mode).unwrap_err();
+            assert!(error.to_string().contains("writable by others"), "{error}");
+        }
+        for mode in [0o700, 0o755, 0o1777] {
+            load(mode).unwrap();
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::MetricsConfig;
 use crate::privacy::budget::BudgetConfig;
 use crate::sources::PartySources;
 use crate::toml_fault;
@@ -78,6 +79,8 @@ pub struct NodeConfig {
     pub budget: Option<BudgetConfig>,
     /// Transport tuning.
     pub transport: TransportConfig,
+    /// Where the operators' view is served, if it is.
+    pub metrics: Option<MetricsConfig>,
 }
 
 /// Transport tuning. Both ends of a link work with any setting; the defaults suit a fast network.
@@ -141,6 +144,7 @@ struct RawConfig {
     budget: Option<BudgetConfig>,
     #[serde(default)]
     transport: TransportConfig,
+    metrics: Option<MetricsConfig>,
 }
 
 impl NodeConfig {
@@ -195,6 +199,7 @@ impl NodeConfig {
                 .map(|budget| Ok(BudgetConfig { ledger: absolute(budget.ledger)?, ..budget }))
                 .transpose()?,
             transport: raw.transport,
+            metrics: raw.metrics,
         })
     }
 }

@@ -8,6 +8,8 @@
 //! * [`testnet`]: three node processes of this program on loopback.
 //! * [`plan`]: what a job will cost, before anything runs; [`link`]: the network that it assumes.
 //! * [`privacy`]: the budget of a party's rows, and the report of what a run spent of it.
+//! * [`metrics`]: what its operators may watch of a running node.
+//! * [`process`]: what a node keeps from the rest of its machine.
 //! * [`cli`]: the commands; [`logging`] and [`progress`]: what a person sees meanwhile.
 
 #![forbid(unsafe_code)]
@@ -19,9 +21,11 @@ pub mod config;
 pub mod job;
 pub mod link;
 pub mod logging;
+pub mod metrics;
 pub mod node;
 pub mod plan;
 pub mod privacy;
+pub mod process;
 pub mod progress;
 pub mod recovery;
 pub mod sources;

@@ -13,22 +13,30 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use crate::metrics::Live;
+
 /// Target of the progress lines. They go to the file always, to stderr only where no bar is drawn.
 pub(crate) const PROGRESS: &str = "tercet::progress";
 
 /// Target of the sentence that ends a failed run. It goes to the file; on stderr the program itself says it last.
 pub(crate) const FAILURE: &str = "tercet::failure";
 
-/// The terminal: log lines are written around the bars drawn on it.
+/// Where people see a run: the terminal, with log lines written around the bars drawn on it, and the operators' view.
 #[derive(Clone, Default)]
 pub struct Console {
     bars: MultiProgress,
+    live: Live,
 }
 
 impl Console {
     /// Whether bars can be drawn.
     pub fn is_terminal(&self) -> bool {
         io::stderr().is_terminal()
+    }
+
+    /// What the operators' view shows.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     /// The bars.

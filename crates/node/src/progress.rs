@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::logging::{Console, PROGRESS};
+use crate::metrics::Live;
 use crate::text;
 
 /// After this long there is a line in the log in any case.
@@ -36,6 +37,7 @@ pub struct Tick {
 
 /// Shows a run's progress.
 pub struct Progress {
+    live: Live,
     bar: Option<ProgressBar>,
     started: Instant,
     drawn: Option<Instant>,
@@ -54,12 +56,25 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Progress { bar, started: now, drawn: None, logged: now, last: Tick::default() }
+        Progress {
+            live: console.live().clone(),
+            bar,
+            started: now,
+            drawn: None,
+            logged: now,
+            last: Tick::default(),
+        }
+    }
+
+    /// The operators' view.
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
     }
 
     /// Shows where the run stands, if it is time to. `sent` is asked for the bytes that this party sent so far.
     pub fn show(&mut self, tick: Tick, sent: impl FnOnce() -> Option<u64>) {
         let now = Instant::now();
+        self.live.tick(tick);
         // What was opened once stays on display.
         let tick = Tick {
             loss: tick.loss.or(self.last.loss),

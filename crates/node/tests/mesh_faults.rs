@@ -77,7 +77,29 @@ fn missing_and_unprotected_key_files_are_named() {
         let key = net.home(1).join("node.key");
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
         net.refused(1, "readable by others");
+        let open = |mode| fs::set_permissions(net.home(2), fs::Permissions::from_mode(mode)).unwrap();
+        open(0o777);
+        net.refused(2, "is writable by others");
+        let doctor = net.start_as(2, "doctor", common::tercet()).wait().sentence();
+        assert!(doctor.contains("is writable by others"), "{doctor}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_running_node_leaves_no_core_file() {
+    let net = Net::new(20);
+    let mut node = net.start(0);
+    let limits = format!("/proc/{}/limits", node.child.as_ref().unwrap().id());
+    let begun = Instant::now();
+    while !fs::read_to_string(net.home(0).join("node.log")).unwrap_or_default().contains("listening") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the node does not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let limits = fs::read_to_string(limits).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    assert!(node.child.as_mut().unwrap().try_wait().unwrap().is_none());
 }
 
 #[test]

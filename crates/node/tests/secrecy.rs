@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use common::{NAMES, Net, files};
 use forwarder::{Capture, Forwarder};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 
 /// Planted in the rows of `ben`, within the bounds of -4 to 4. Every digit counts.
 const PLANTED: [&str; 3] = ["2.7182817", "-3.1415927", "1.4142135"];
@@ -37,12 +39,16 @@ fn values_planted_in_one_party_s_rows_are_found_nowhere_else() {
         searched.push((format!("stderr of {}", NAMES[party]), ended.output.stderr));
         searched.push((format!("stdout of {}", NAMES[party]), ended.output.stdout));
     }
+    let keys: Vec<_> = (0..3).map(|party| net.home(party).join("node.key")).collect();
+    let secret_keys = key_needles(&keys);
     let own = net.train_file(1);
     let all: Vec<(PathBuf, Vec<u8>)> = files(net.root());
     assert!(all.iter().any(|(path, _)| path.ends_with("record.json")));
     assert!(all.iter().any(|(path, _)| path.ends_with("node.log")));
     searched.extend(
-        all.into_iter().filter(|(path, _)| *path != own).map(|(p, bytes)| (p.display().to_string(), bytes)),
+        all.into_iter()
+            .filter(|(path, _)| *path != own && !keys.contains(path))
+            .map(|(p, bytes)| (p.display().to_string(), bytes)),
     );
     let datagrams = capture.lock().unwrap();
     let bytes: usize = datagrams.iter().map(Vec::len).sum();
@@ -50,7 +56,7 @@ fn values_planted_in_one_party_s_rows_are_found_nowhere_else() {
     assert!(bytes as u64 > sent, "the capture holds {bytes} bytes of at least {sent}");
     searched.extend(datagrams.iter().enumerate().map(|(i, d)| (format!("datagram {i}"), d.clone())));
 
-    let needles = needles();
+    let needles = [needles(), secret_keys].concat();
     for (place, bytes) in &searched {
         for (what, needle) in &needles {
             assert!(!contains(bytes, needle), "{what} is in {place}");
@@ -77,6 +83,23 @@ fn the_search_finds_each_form_of_a_planted_value() {
             assert!(needles().iter().any(|(_, needle)| contains(&leak, needle)));
         }
     }
+}
+
+/// The private keys as they stand in their files, and as bytes.
+fn key_needles(files: &[PathBuf]) -> Vec<(String, Vec<u8>)> {
+    let mut needles = Vec::new();
+    for (file, name) in files.iter().zip(NAMES) {
+        let text = fs::read_to_string(file).unwrap();
+        // An octet string of 32 bytes within one of 34: the seed of an Ed25519 key.
+        let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).unwrap();
+        let bytes = der.secret_der();
+        let seed = bytes.windows(4).position(|window| window == [0x04, 0x22, 0x04, 0x20]).unwrap() + 4;
+        needles.push((format!("the seed of {name}'s key"), bytes[seed..seed + 32].to_vec()));
+        // Base64 of 48 bytes, most of them the seed.
+        let line = text.lines().nth(1).unwrap();
+        needles.push((format!("the key file of {name}"), line.as_bytes()[20..60].to_vec()));
+    }
+    needles
 }
 
 /// Puts the planted values into the first rows of a party.

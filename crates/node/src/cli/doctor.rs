@@ -10,6 +10,7 @@ use super::say;
 use crate::config::NodeConfig;
 use crate::job::Job;
 use crate::node;
+use crate::process::close_memory;
 
 pub(super) fn run(config: &Path, job: &Path) -> Result<()> {
     let config = NodeConfig::read(config)?;
@@ -17,6 +18,8 @@ pub(super) fn run(config: &Path, job: &Path) -> Result<()> {
     let party = job.party(&config.name)?;
     say(format_args!("job          {} ({}), sha256 {}", job.name, job.protocol.name(), job.hash()))?;
     say(format_args!("party        {} as {}", party.name, party.role.name()))?;
+    close_memory().context("core files of this process cannot be turned off: turn them off for its user")?;
+    say("memory       no core files, closed to debuggers")?;
     let roster = node::roster(&job, &config)?;
     let identity = node::identity(&config, party)?;
     if let Err(fault) = identity.check_dates(SystemTime::now()) {
@@ -34,6 +37,14 @@ pub(super) fn run(config: &Path, job: &Path) -> Result<()> {
         format!("UDP {} cannot be listened on: stop what holds it or correct `listen`", config.listen)
     })?;
     say(format_args!("listen       {} is free", config.listen))?;
+    match &config.material {
+        Some(folder) if !folder.exists() => say("material     none yet: `tercet preprocess` makes it")?,
+        Some(folder) => {
+            node::check_material(&job, &config)?;
+            say(format_args!("material     {} is unused and closed to others", folder.display()))?;
+        }
+        None => {}
+    }
     node::read_rows(&job, &[(party, &config.data)])?;
     say(format_args!(
         "rows         {} training, {} test, all within the schema",

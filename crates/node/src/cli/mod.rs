@@ -8,6 +8,7 @@ mod mechanism;
 mod status;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::CongestionConfig;
 use crate::link::{self, Link};
+use crate::metrics::MetricsConfig;
 use crate::{baseline, node, plan, testnet};
 
 /// The text above the list of commands in `tercet --help`.
@@ -66,6 +68,10 @@ const NODE_FILE: &str = r#"A node file (relative paths start at its folder):
 
   [peers]                              # optional: where this party reaches others, in place of the job's addresses
   hospital-b = "10.0.0.7:9000"
+
+  [metrics]                            # optional: for Prometheus at /metrics, and a live page at /
+  listen = "127.0.0.1:9464"            # TCP
+  open = false                         # true lets it be an address that other machines reach
 
   [transport]                          # optional, as are all of its keys
   path = "network"                     # or "loopback"; found from the addresses if not given
@@ -153,7 +159,7 @@ struct KeygenArgs {
     out: PathBuf,
 }
 
-/// Arguments of `node` and `doctor`.
+/// Arguments of `preprocess` and `doctor`, and the first of `node`.
 #[derive(Debug, Args)]
 struct NodeArgs {
     /// This party's own file.
@@ -172,6 +178,12 @@ struct RunArgs {
     /// Train from the beginning, whatever checkpoints there are. All parties that hold some must say so.
     #[arg(long)]
     restart: bool,
+    /// Serve metrics for Prometheus and a live page at this TCP address, 127.0.0.1:9464 for instance.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Let --metrics be an address that other machines reach.
+    #[arg(long, requires = "metrics")]
+    metrics_open: bool,
 }
 
 /// Arguments of `status`.
@@ -267,7 +279,10 @@ impl Cli {
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Keygen(args) => keygen::run(&args.name, &args.out),
-            Command::Node(args) => node::command(&args.node.config, &args.node.job, args.restart),
+            Command::Node(RunArgs { node: files, restart, metrics, metrics_open }) => {
+                let metrics = metrics.map(|listen| MetricsConfig { listen, open: metrics_open });
+                node::command(&files.config, &files.job, restart, metrics)
+            }
             Command::Status(args) => status::run(&args.config, args.json),
             Command::Preprocess(args) => node::preprocess(&args.config, &args.job),
             Command::Doctor(args) => doctor::run(&args.config, &args.job),

@@ -110,6 +110,7 @@ impl<E: Engine> Custodian<E> for Keeper<'_> {
             loss: now.metric.and_then(|metric| metric.loss),
             accuracy: now.metric.and_then(|metric| metric.accuracy),
         };
+        self.progress.live().traffic(|| engine.measured());
         self.progress.show(tick, || Some(engine.measured().sent_by(engine.party())));
         if now.metric.is_none()
             && let Some((keeping, _)) = &mut self.keeping

@@ -19,6 +19,7 @@ use crate::cli::sentence;
 use crate::config::NodeConfig;
 use crate::job::{Job, Protocol};
 use crate::logging::{self, Console, FAILURE};
+use crate::process::close_memory_or_warn;
 use crate::progress::{Progress, Tick};
 use crate::text;
 
@@ -54,6 +55,14 @@ impl Material {
     }
 }
 
+/// Whether the material that the node file names, if any, is there, closed to others, unused, and made for this job and party.
+///
+/// # Errors
+/// One sentence.
+pub(crate) fn check(job: &Job, config: &NodeConfig) -> Result<()> {
+    Material::of(job, config).map(drop)
+}
+
 /// Makes the material of the job, with the two other parties.
 ///
 /// # Errors
@@ -63,6 +72,7 @@ pub fn command(config: &Path, job: &Path) -> Result<()> {
     let console = Console::default();
     logging::start(&console, config.log.as_deref())
         .with_context(|| format!("the log file of `{}` cannot be opened", config.name))?;
+    close_memory_or_warn();
     make(&config, job, &console).inspect_err(|error| tracing::error!(target: FAILURE, "{}", sentence(error)))
 }
 

@@ -21,31 +21,39 @@ use anyhow::{Context, Result};
 pub use material::command as preprocess;
 
 pub(crate) use connect::{identity, prepare_out, roster};
+pub(crate) use material::check as check_material;
 pub(crate) use rows::read as read_rows;
 
 use crate::cli::sentence;
 use crate::config::NodeConfig;
 use crate::logging::{self, Console, FAILURE};
+use crate::metrics::{MetricsConfig, Server};
+use crate::process::close_memory_or_warn;
 use crate::stop::StopFlag;
 
 /// Name of the model's folder in a node's `out` folder.
 pub(crate) const MODEL_FOLDER: &str = "model";
 
-/// Runs the node of `config` in `job`; from the beginning if `restart`, whatever checkpoints there are.
+/// Runs the node of `config` in `job`; from the beginning if `restart`, whatever checkpoints there are. `metrics` goes before
+/// the node file's.
 ///
 /// # Errors
 /// One sentence; it is in the log as well.
-pub fn command(config: &Path, job: &Path, restart: bool) -> Result<()> {
-    let config = NodeConfig::read(config)?;
+pub fn command(config: &Path, job: &Path, restart: bool, metrics: Option<MetricsConfig>) -> Result<()> {
+    let mut config = NodeConfig::read(config)?;
+    config.metrics = metrics.or(config.metrics);
     let console = Console::default();
     logging::start(&console, config.log.as_deref())
         .with_context(|| format!("the log file of `{}` cannot be opened", config.name))?;
+    close_memory_or_warn();
     let stop = StopFlag::listen().context("the system lets this process not listen to signals")?;
     if let Some(threads) = config.threads
         && rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().is_err()
     {
         tracing::warn!("this process computes already: `threads` of the node file is left out");
     }
+    // Ends with this function.
+    let _view = config.metrics.map(|metrics| Server::start(metrics, console.live().clone())).transpose()?;
     run::whole(&config, job, restart, &stop, &console)
         .inspect_err(|error| tracing::error!(target: FAILURE, "{}", sentence(error)))
 }

@@ -70,6 +70,7 @@ pub(super) fn whole(
     let mut record = Record::new(&job, party);
     record.started = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
     let status = Arc::new(Status::new(&config.state, &job, party));
+    console.live().attend(&job, party, status.clone());
     let run = Run {
         config,
         job: &job,

@@ -154,6 +154,27 @@ fn a_store_of_another_job_party_session_key_or_size_is_refused() {
     assert!(errors.iter().any(|e| e.contains("it was made for another run")), "{errors:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_store_is_made_for_its_owner_alone_and_refused_once_it_is_open_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    preprocess(folder.path(), 8);
+    let own = folder.path().join("0");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&own), 0o700);
+    for (path, closed) in [(own.clone(), 0o700), (own.join("material"), 0o600), (own.join("unused"), 0o600)] {
+        assert_eq!(mode(&path), closed);
+        for open in [0o040, 0o004, 0o010] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(closed | open)).unwrap();
+            let error = inspect(&own, &binding(0)).unwrap_err();
+            assert!(matches!(&error, StoreError::Exposed { .. }), "{error}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(closed)).unwrap();
+    }
+    inspect(&own, &binding(0)).unwrap();
+}
+
 #[test]
 fn a_changed_byte_anywhere_in_the_frames_is_noticed() {
     let folder = tempfile::tempdir().unwrap();

@@ -26,6 +26,28 @@ pub(super) fn create(path: &Path) -> Result<File, StoreError> {
     options.open(path).map_err(StoreError::io(path, "created"))
 }
 
+/// Makes a folder that only its owner may enter; one that is there must be such a folder.
+pub(super) fn private_folder(folder: &Path) -> Result<(), StoreError> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder).map_err(StoreError::io(folder, "created"))?;
+    closed(folder)
+}
+
+/// An error if others than the owner may read or enter `path`.
+pub(super) fn closed(path: &Path) -> Result<(), StoreError> {
+    #[cfg(unix)]
+    {
+        let metadata = fs::metadata(path).map_err(StoreError::io(path, "read"))?;
+        let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(StoreError::Exposed { path: path.to_owned(), mode });
+        }
+    }
+    Ok(())
+}
+
 /// Makes creations, renames and deletions in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(StoreError::io(folder, "made durable"))
@@ -41,7 +63,8 @@ pub(super) fn publish(folder: &Path, secret: &[u8; BYTES]) -> Result<(), StoreEr
 
 /// An error unless nobody has taken the store.
 pub(super) fn unused(folder: &Path) -> Result<(), StoreError> {
-    if folder.join(UNUSED).is_file() { Ok(()) } else { Err(StoreError::Used { path: folder.to_owned() }) }
+    let path = folder.join(UNUSED);
+    if path.is_file() { closed(&path) } else { Err(StoreError::Used { path: folder.to_owned() }) }
 }
 
 /// Takes the store: durable before this returns.

@@ -14,6 +14,14 @@ pub enum StoreError {
         /// The system's reason.
         source: io::Error,
     },
+    /// Others may look into the folder or the files.
+    #[error("{} is open to others (mode {mode:03o}), and stored material is secret: run `chmod -R go-rwx` on the folder", path.display())]
+    Exposed {
+        /// The folder or file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// The folder is not empty.
     #[error("{} already holds stored material: use it, or name another folder", path.display())]
     Occupied {

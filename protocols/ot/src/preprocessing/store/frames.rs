@@ -3,7 +3,7 @@
 //! The key is HKDF-SHA-256 of the store's random bytes and a secret of the party that lies elsewhere (its private key file),
 //! salted with the session. Nonces count frames; header and position, the last frame's mark included, are authenticated.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,8 @@ impl Header {
 pub(super) fn header(folder: &Path, binding: &Binding) -> Result<Header, StoreError> {
     let path = folder.join(MATERIAL);
     let mut file = File::open(&path).map_err(StoreError::io(&path, "read"))?;
+    claim::closed(folder)?;
+    claim::closed(&path)?;
     read_header(&mut file, folder, binding)
 }
 
@@ -109,7 +111,7 @@ impl FrameWriter {
         binding: &Binding,
         session: [u8; 16],
     ) -> Result<FrameWriter, StoreError> {
-        fs::create_dir_all(folder).map_err(StoreError::io(folder, "created"))?;
+        claim::private_folder(folder)?;
         let path = folder.join(MATERIAL);
         if path.exists() || folder.join(claim::UNUSED).exists() || folder.join(claim::TAKEN).exists() {
             return Err(StoreError::Occupied { path: folder.to_owned() });
