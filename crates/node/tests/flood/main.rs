@@ -26,8 +26,9 @@ fn count(variable: &str, default: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-fn net(epochs: usize) -> Net {
-    let net = Net::new(60);
+/// The parties wait for each other as long as the strangers may take.
+fn net(epochs: usize, handshakes: usize) -> Net {
+    let net = Net::new(60 + handshakes as u64 / 5);
     net.edit_jobs("epochs = 8", &format!("epochs = {epochs}"));
     net.edit_jobs("learning_rate = 0.5", "learning_rate = 0.03125");
     net
@@ -39,12 +40,12 @@ fn ten_thousand_bad_handshakes_and_a_flood_of_connections_leave_a_run_as_it_woul
     let flood = count("TERCET_FLOOD", 60);
     let epochs = count("TERCET_FLOOD_EPOCHS", 150);
 
-    let calm = net(epochs);
+    let calm = net(epochs, handshakes);
     for ended in calm.run(&[0, 1, 2]) {
         assert!(ended.succeeded(), "{}", ended.stderr());
     }
 
-    let net = net(epochs);
+    let net = net(epochs, handshakes);
     let strangers = Strangers::new(&net.home(2).join("node.crt"), &net.home(1).join("node.key"));
     let mut running: Vec<_> = [0, 1].map(|party| net.start(party)).into();
     wait_until(&net, &[0, 1], "listening");
