@@ -65,6 +65,17 @@ fn program<E: Engine>(e: &mut E, secret: &[i64]) -> Result<Option<Vec<Vec<i64>>>
     Ok(opened.map(|all| all.iter().map(|t| integers(t, 0)).collect()))
 }
 
+/// A folder that a store may lie in.
+fn closed_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    folder
+}
+
 /// Makes a store for every party under `folder`, from a program on zeros.
 fn preprocess(folder: &Path, n: usize) {
     let made = parties(|transport, key| {
@@ -223,7 +234,7 @@ fn no_store_is_taken_twice_across_sigkill_at_any_moment() {
     };
     let (mut before, mut after) = (0, 0);
     for round in 0..60u64 {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed_folder();
         for file in ["material", "unused"] {
             fs::copy(source.path().join("0").join(file), folder.path().join(file)).unwrap();
         }
@@ -250,7 +261,7 @@ fn a_store_whose_taking_stopped_after_any_step_is_never_taken_again() {
     let source = tempfile::tempdir().unwrap();
     preprocess(source.path(), 4);
     let copy = || {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = closed_folder();
         for file in ["material", "unused"] {
             fs::copy(source.path().join("0").join(file), folder.path().join(file)).unwrap();
         }

@@ -191,6 +191,8 @@ impl FrameReader {
     pub(super) fn take(folder: &Path, own: &[u8], binding: &Binding) -> Result<FrameReader, StoreError> {
         let path = folder.join(MATERIAL);
         let mut file = BufReader::new(File::open(&path).map_err(StoreError::io(&path, "read"))?);
+        claim::closed(folder)?;
+        claim::closed(&path)?;
         let header = read_header(&mut file, folder, binding)?;
         let secret = claim::take(folder)?;
         let key = key(&secret, own, &header);
