@@ -38,7 +38,7 @@ fn net(epochs: usize, handshakes: usize) -> Net {
 fn ten_thousand_bad_handshakes_and_a_flood_of_connections_leave_a_run_as_it_would_have_been() {
     let handshakes = count("TERCET_BAD_HANDSHAKES", 120);
     let flood = count("TERCET_FLOOD", 60);
-    let epochs = count("TERCET_FLOOD_EPOCHS", 150);
+    let epochs = count("TERCET_FLOOD_EPOCHS", 500);
 
     let calm = net(epochs, handshakes);
     for ended in calm.run(&[0, 1, 2]) {

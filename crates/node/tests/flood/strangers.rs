@@ -120,7 +120,6 @@ impl Strangers {
             })
             .await;
             endpoint.close(0_u32.into(), b"");
-            endpoint.wait_idle().await;
         });
         refused.into_inner()
     }
