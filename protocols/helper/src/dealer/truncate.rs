@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tercet_engine::{EngineError, Gate, Meta, Relu, Shared, Truncate, checks};
 use tercet_net::Transport;
-use tercet_share::{PackedBits, Tensor, kernel, low_mask};
+use tercet_share::{PackedBits, Tensor, kernel};
 
 use super::{Bit, Dealer, Masked, Offset, compare::Comparison, deal::Value};
 use crate::{compare::ComparePlan, labels, plan::TruncPlan};
@@ -24,7 +24,11 @@ impl TruncMask {
     }
 
     fn gate_values(&self, plan: &TruncPlan, lb: &PackedBits, out: &mut Vec<Value>) {
-        let times = |v: &[u64]| v.iter().enumerate().map(|(i, x)| x & lb.bit(i).wrapping_neg()).collect();
+        let times = |v: &[u64]| {
+            let mut kept = v.to_vec();
+            kernel::bits::keep_where(&mut kept, lb.words());
+            kept
+        };
         self.values(plan, out);
         out.push(Value::elements(times(&self.high), plan.r));
         if plan.wrap_bits() > 0 {
@@ -37,8 +41,8 @@ impl<T: Transport> Dealer<T> {
     pub(super) fn trunc_mask(&mut self, plan: &TruncPlan, value: &Offset) -> Result<TruncMask, EngineError> {
         let mut lambda = self.pad(plan.n, plan.l)?;
         kernel::add_assign(&mut lambda, value.off.data());
-        let mask = low_mask(plan.l);
-        let msb = lambda.iter().map(|v| (v & mask) >> (plan.l - 1)).collect();
+        let mut msb = vec![0; plan.n];
+        kernel::shift_right_into(&mut msb, &lambda, plan.l, plan.l - 1);
         kernel::shift_right(&mut lambda, plan.l, plan.s);
         Ok(TruncMask { high: lambda, msb })
     }

@@ -40,10 +40,12 @@ impl MaskShares {
         MaskShares { high, msb }
     }
 
-    /// wrap·μ − λ', this evaluator's summand of the truncated value less the public a.
-    fn correction(&self, opened: &OpenedTrunc, i: usize) -> u64 {
-        let wrapped = self.msb.as_ref().map_or(0, |mu| opened.wrap[i].wrapping_mul(mu[i]));
-        wrapped.wrapping_sub(self.high[i])
+    /// Adds wrap·μ − λ', this evaluator's summand of the truncated value less the public a.
+    fn correct(&self, opened: &OpenedTrunc, sum: &mut [u64]) {
+        if let Some(mu) = &self.msb {
+            kernel::mul_add(sum, &opened.wrap, mu);
+        }
+        kernel::sub_assign(sum, &self.high);
     }
 }
 
@@ -68,8 +70,13 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
     pub(super) fn trunc_opened(plan: &TruncPlan, m: Vec<u64>) -> OpenedTrunc {
         let bias = plan.shifted_bias();
         let wrap = if plan.wrap_bits() > 0 {
-            let (top, high) = (plan.high_bits() - 1, plan.high_bits());
-            m.iter().map(|v| (1 - (v >> top & 1)) << high).collect()
+            // (1 − top bit) · 2^high.
+            let high = plan.high_bits();
+            let mut wrap = vec![0; m.len()];
+            kernel::shift_right_into(&mut wrap, &m, high, high - 1);
+            kernel::scale(&mut wrap, (1u64 << high).wrapping_neg());
+            kernel::add_scalar(&mut wrap, 1 << high);
+            wrap
         } else {
             Vec::new()
         };
@@ -80,10 +87,14 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
 
     /// This evaluator's additive share of the truncated value.
     fn trunc_share(&self, opened: &OpenedTrunc, shares: &MaskShares) -> Vec<u64> {
-        let first = self.first();
-        (0..opened.a.len())
-            .map(|i| shares.correction(opened, i).wrapping_add(if first { opened.a[i] } else { 0 }))
-            .collect()
+        let mut sum = self.public_part(opened);
+        shares.correct(opened, &mut sum);
+        sum
+    }
+
+    /// The public a at the first evaluator, zeros at the others.
+    fn public_part(&self, opened: &OpenedTrunc) -> Vec<u64> {
+        if self.first() { opened.a.clone() } else { vec![0; opened.a.len()] }
     }
 
     /// This evaluator's additive share of b·(v >> s), b = β ⊕ λ_b (ABY2.0-style gate over four dealt products).
@@ -95,17 +106,16 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         beta: &PackedBits,
         lb: &[u64],
     ) -> Vec<u64> {
-        let first = self.first();
-        (0..opened.a.len())
-            .map(|i| {
-                let own = if first { opened.a[i] } else { 0 };
-                let straight = own.wrapping_add(plain.correction(opened, i));
-                let crossed = opened.a[i].wrapping_mul(lb[i]).wrapping_add(masked.correction(opened, i));
-                // β = 0: λ_b·v; β = 1: v − λ_b·v.
-                let flip = beta.bit(i).wrapping_neg();
-                (straight & flip).wrapping_add((crossed ^ flip).wrapping_sub(flip))
-            })
-            .collect()
+        let mut straight = self.public_part(opened);
+        plain.correct(opened, &mut straight);
+        let mut crossed = opened.a.clone();
+        kernel::mul_assign(&mut crossed, lb);
+        masked.correct(opened, &mut crossed);
+        // β = 0: λ_b·v; β = 1: v − λ_b·v.
+        kernel::bits::negate_where(&mut crossed, beta.words());
+        kernel::bits::keep_where(&mut straight, beta.words());
+        kernel::add_assign(&mut crossed, &straight);
+        crossed
     }
 
     /// Opens additive shares under fresh masks: the last round of every operation whose result is a masked value.
