@@ -71,6 +71,8 @@ pub struct NodeConfig {
     pub deadline: Option<Duration>,
     /// Threads that compute; all cores if not given.
     pub threads: Option<usize>,
+    /// How far this process yields to others on its machine, 0 to 19, as `nice` does.
+    pub niceness: Option<u8>,
     /// Addresses at which this party reaches others, in place of the job's, by name.
     pub peers: BTreeMap<String, String>,
     /// This party's rows.
@@ -137,6 +139,7 @@ struct RawConfig {
     deadline_seconds: Option<u64>,
     rejoin_seconds: Option<u64>,
     threads: Option<usize>,
+    niceness: Option<u8>,
     #[serde(default)]
     peers: BTreeMap<String, String>,
     #[serde(default)]
@@ -163,6 +166,10 @@ impl NodeConfig {
         }
         if raw.rejoin_seconds.is_some_and(|seconds| !(1..=604_800).contains(&seconds)) {
             let message = "`rejoin_seconds` must be from 1 to 604800, a week".to_owned();
+            return Err(ConfigError::Meaning { path: path.to_owned(), message });
+        }
+        if raw.niceness.is_some_and(|niceness| niceness > 19) {
+            let message = "`niceness` must be from 0 to 19".to_owned();
             return Err(ConfigError::Meaning { path: path.to_owned(), message });
         }
         if raw.threads.is_some_and(|threads| !(1..=MOST_THREADS).contains(&threads)) {
@@ -192,6 +199,7 @@ impl NodeConfig {
             log: raw.log.map(absolute).transpose()?,
             deadline: raw.deadline_seconds.map(Duration::from_secs),
             threads: raw.threads,
+            niceness: raw.niceness,
             peers: raw.peers,
             data: raw.data.absolute(base).map_err(unreadable)?,
             budget: raw

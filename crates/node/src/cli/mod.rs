@@ -56,6 +56,7 @@ const NODE_FILE: &str = r#"A node file (relative paths start at its folder):
   deadline_seconds = 30                # optional, in place of the job's
   rejoin_seconds = 600                 # optional, in place of the job's: how long a lost party is waited for
   threads = 8                          # optional: threads that compute; default all cores
+  niceness = 10                        # optional: 0 to 19, how far it yields to other processes
 
   [data]                               # what the job says that this party brings
   train = { file = "rows.csv" }        # or { images = "…", labels = "…", rows = { first = 0, count = 100 } }

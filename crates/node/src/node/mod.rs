@@ -42,9 +42,14 @@ pub(crate) const MODEL_FOLDER: &str = "model";
 pub fn command(config: &Path, job: &Path, restart: bool, metrics: Option<MetricsConfig>) -> Result<()> {
     let mut config = NodeConfig::read(config)?;
     config.metrics = metrics.or(config.metrics);
+    // Before any thread starts: threads inherit it.
+    let yields = config.niceness.is_none_or(|niceness| rustix::process::nice(niceness.into()).is_ok());
     let console = Console::default();
     logging::start(&console, config.log.as_deref())
         .with_context(|| format!("the log file of `{}` cannot be opened", config.name))?;
+    if !yields {
+        tracing::warn!("the system refused the `niceness` of the node file");
+    }
     close_memory_or_warn();
     let stop = StopFlag::listen().context("the system lets this process not listen to signals")?;
     if let Some(threads) = config.threads
