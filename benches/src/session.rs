@@ -196,7 +196,13 @@ fn over_quic(
     let roster = Roster::new(entries)?;
     let identities = PartyId::ALL.map(|id| *roster.fingerprint(id).as_bytes());
     let joins = listeners.into_iter().zip(&keys).map(|(listener, key)| {
-        let opening = quic::Job { hash: [7; 32], text: None, step: 0, key: key.public().to_vec() };
+        let opening = quic::Job {
+            hash: [7; 32],
+            text: None,
+            step: 0,
+            purpose: String::new(),
+            key: key.public().to_vec(),
+        };
         let roster = roster.clone();
         move || Ok(listener.connect(&roster, opening, quic::Options::default())?)
     });

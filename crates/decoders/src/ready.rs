@@ -1,14 +1,14 @@
 //! One side's half of the READY exchange.
 
 use tercet_net::quic::inspect::{Then, ready};
-use tercet_net::quic::{MAX_JOB_TEXT, MAX_KEY, PROTOCOL_VERSION};
+use tercet_net::quic::{MAX_JOB_TEXT, MAX_KEY, MAX_PURPOSE, PROTOCOL_VERSION};
 
 const JOB: [u8; 32] = [1; 32];
 
 pub(crate) fn run(bytes: &[u8]) -> bool {
     match ready(bytes, &JOB) {
         Ok(opening) => {
-            assert!(opening.key.len() <= MAX_KEY);
+            assert!(opening.key.len() <= MAX_KEY && opening.purpose.len() <= MAX_PURPOSE);
             match opening.then {
                 Then::JobText(text) => {
                     assert!(
@@ -30,8 +30,9 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let message = |bytes: Vec<u8>| [&(bytes.len() as u32).to_le_bytes()[..], &bytes].concat();
     let hello = |job: [u8; 32]| {
-        let (step, contribution, key) = (5_u64.to_le_bytes(), [3; 32], [4; 32]);
-        let hello = [&job[..], &step, &contribution, &(key.len() as u64).to_le_bytes(), &key].concat();
+        let length = |bytes: &[u8]| (bytes.len() as u64).to_le_bytes();
+        let (step, purpose, contribution, key) = (5_u64.to_le_bytes(), b"training", [3; 32], [4; 32]);
+        let hello = [&job[..], &step, &length(purpose), purpose, &contribution, &length(&key), &key].concat();
         [&b"tercet\0\0"[..], &PROTOCOL_VERSION.to_le_bytes(), &message(hello)].concat()
     };
     let text = b"name = \"other\"\n";

@@ -29,7 +29,7 @@ fn main() -> Result<(), Failure> {
 }
 
 fn job() -> Job {
-    Job { hash: [0; 32], text: None, step: 0, key: Vec::new() }
+    Job { hash: [0; 32], text: None, step: 0, purpose: String::new(), key: Vec::new() }
 }
 
 /// Two sockets of one party in one process each: bound here, so that the roster knows the ports.

@@ -293,6 +293,20 @@ pub enum NetError {
         theirs: u64,
     },
 
+    /// The parties would do different things.
+    #[error(
+        "{party} came for {theirs}, this party for {ours}; start the same command at all three parties, and name stored \
+         material in all node files or in none"
+    )]
+    PurposeDiffers {
+        /// The peer.
+        party: Party,
+        /// What this party is about to do.
+        ours: String,
+        /// What the peer is about to do.
+        theirs: String,
+    },
+
     /// The parties computed different sessions from what they exchanged.
     #[error("{party} agreed on session {theirs}, this party on {ours}; restart all parties at the same time")]
     SessionDiffers {
@@ -343,6 +357,7 @@ impl NetError {
             | Self::JobDiffers { party, .. }
             | Self::JobDigestDiffers { party, .. }
             | Self::StepDiffers { party, .. }
+            | Self::PurposeDiffers { party, .. }
             | Self::SessionDiffers { party, .. } => Some(party),
             Self::Bind { .. }
             | Self::NotInRoster { .. }

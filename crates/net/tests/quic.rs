@@ -250,6 +250,18 @@ fn a_differing_first_step_is_reported() {
 }
 
 #[test]
+fn a_party_that_came_for_something_else_is_named_with_what_it_came_for() {
+    let results = Setup::new().connect_each(|me, job, _| {
+        if me == B {
+            job.purpose = "preprocessing".to_owned();
+        }
+    });
+    let error = results[1].as_ref().err().unwrap();
+    assert!(matches!(error, NetError::PurposeDiffers { .. }), "{error}");
+    assert!(error.to_string().contains("came for training, this party for preprocessing"), "{error}");
+}
+
+#[test]
 fn an_overlong_key_or_text_is_refused_before_anything_is_sent() {
     let results = Setup::new().connect_each(|me, job, options| {
         options.join_deadline = Duration::from_millis(200);

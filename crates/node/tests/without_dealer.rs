@@ -32,6 +32,24 @@ fn three_evaluators_train_without_a_dealer() {
 }
 
 #[test]
+fn a_party_that_preprocesses_while_the_others_train_is_told_so() {
+    let net = Net::new(20);
+    net.edit_jobs(HELPER, OT);
+    net.edit(&net.config(0), "out = \"out\"", "out = \"out\"\nmaterial = \"material\"");
+    let running: Vec<Running> = ["preprocess", "node", "node"]
+        .into_iter()
+        .enumerate()
+        .map(|(party, command)| net.start_as(party, command, tercet()))
+        .collect();
+    let ended: Vec<_> = running.into_iter().map(Running::wait).collect();
+    assert!(ended.iter().all(|ended| !ended.succeeded()));
+    let said = ended[0].stderr();
+    assert!(said.contains("came for training, this party for preprocessing"), "{said}");
+    // Nothing was begun.
+    assert!(!net.home(0).join("material").join("material").exists());
+}
+
+#[test]
 fn material_made_ahead_leaves_the_online_phase_and_is_used_once() {
     let net = Net::new(20);
     net.edit_jobs(HELPER, OT);
@@ -39,7 +57,7 @@ fn material_made_ahead_leaves_the_online_phase_and_is_used_once() {
         net.edit(&net.config(party), "out = \"out\"", "out = \"out\"\nmaterial = \"material\"");
     }
     // None yet: each node says so by itself.
-    net.refused(0, "material");
+    net.refused(0, "there is no stored material");
 
     let making: Vec<Running> = (0..3).map(|party| net.start_as(party, "preprocess", tercet())).collect();
     for made in making.into_iter().map(Running::wait) {

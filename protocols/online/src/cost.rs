@@ -39,13 +39,8 @@ pub trait Charge {
     /// A new operation begins; purposes count from zero.
     fn begin(&mut self) {}
 
-    /// The mask of a truncation, drawn under `purpose`.
-    fn truncation_pad(
-        &mut self,
-        _cost: &mut Cost,
-        _purpose: u64,
-        _plan: &TruncPlan,
-    ) -> Result<(), EngineError> {
+    /// The masks of a batch of truncations, drawn under purposes from zero on.
+    fn truncation_pads(&mut self, _cost: &mut Cost, _plans: &[TruncPlan]) -> Result<(), EngineError> {
         Ok(())
     }
 
@@ -131,10 +126,7 @@ impl<C: Charge> CostEngine<C> {
     /// Starts an operation whose first masks are those of truncations.
     fn begin(&mut self, plans: &[TruncPlan]) -> Result<(), EngineError> {
         self.charge.begin();
-        for (plan, purpose) in plans.iter().zip(0..) {
-            self.charge.truncation_pad(&mut self.cost, purpose, plan)?;
-        }
-        Ok(())
+        self.charge.truncation_pads(&mut self.cost, plans)
     }
 
     fn first(&self) -> usize {

@@ -40,6 +40,17 @@ pub trait Source<T: Transport> {
         self.pad(op, purpose, plan.n, plan.l)
     }
 
+    /// As [`Source::truncation_pad`] for a batch of truncations; purposes count from `purpose` on.
+    fn truncation_pads(
+        &mut self,
+        wire: &mut Wire<T>,
+        op: u64,
+        purpose: u64,
+        plans: &[TruncPlan],
+    ) -> Result<Vec<Vec<u64>>, EngineError> {
+        plans.iter().zip(purpose..).map(|(plan, at)| self.truncation_pad(wire, op, at, plan)).collect()
+    }
+
     /// Halves of a unit in the last place by which the evaluators' dropped bits exceed those of the mask, on average.
     fn dropped_halves(&self) -> u64 {
         1

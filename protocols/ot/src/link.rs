@@ -177,10 +177,11 @@ pub fn exchange_cost(product: &impl CrossProduct, field: FieldBits) -> Cost {
 /// # Errors
 /// [`OtError`] if a channel fails or a message is malformed; the product is then of no use.
 pub fn exchange<C: Channel, P: CrossProduct>(links: &mut [Link<C>], product: &mut P) -> Result<(), OtError> {
-    exchange_by(links, product, Roles { chooses_to: |_| true, corrects_for: |_| true })
+    let all = Roles { chooses_to: |_, _| true, corrects_for: |_, _| true };
+    exchange_by(links, std::slice::from_mut(product), &all)
 }
 
-/// With which peers this party takes each role of an exchange. The peers' views must agree.
+/// In which products (by index) and with which peers this party takes each role of an exchange. The peers' views must agree.
 pub(crate) struct Roles<A, B> {
     /// This party sends choice bits to these.
     pub(crate) chooses_to: A,
@@ -188,41 +189,52 @@ pub(crate) struct Roles<A, B> {
     pub(crate) corrects_for: B,
 }
 
-/// As [`exchange`], with some of the roles only.
+/// As [`exchange`], for several products in the rounds of the longest, with some of the roles only.
 pub(crate) fn exchange_by<C: Channel, P: CrossProduct>(
     links: &mut [Link<C>],
-    product: &mut P,
-    roles: Roles<impl Fn(u8) -> bool, impl Fn(u8) -> bool>,
+    products: &mut [P],
+    roles: &Roles<impl Fn(usize, u8) -> bool, impl Fn(usize, u8) -> bool>,
 ) -> Result<(), OtError> {
-    let chunks = product.chunks();
-    let Roles { chooses_to, corrects_for } = roles;
-    let mut chosen = if chunks > 0 { choose_all(links, product, 0, &chooses_to)? } else { Vec::new() };
+    let chunks = products.iter().map(CrossProduct::chunks).max().unwrap_or(0);
+    let mut chosen = choose_all(links, products, 0, &roles.chooses_to)?;
     for chunk in 0..chunks {
-        for link in links.iter_mut().filter(|link| corrects_for(link.peer())) {
-            link.correct(product, chunk)?;
+        for (index, product) in products.iter_mut().enumerate().filter(|(_, p)| chunk < p.chunks()) {
+            for link in links.iter_mut().filter(|link| (roles.corrects_for)(index, link.peer())) {
+                link.correct(product, chunk)?;
+            }
         }
-        let next =
-            if chunk + 1 < chunks { choose_all(links, product, chunk + 1, &chooses_to)? } else { Vec::new() };
-        let concluding = links.iter_mut().filter(|link| chooses_to(link.peer()));
-        for (link, rows) in concluding.zip(std::mem::replace(&mut chosen, next)) {
-            link.conclude(product, chunk, &rows)?;
+        let next = choose_all(links, products, chunk + 1, &roles.chooses_to)?;
+        for choice in std::mem::replace(&mut chosen, next) {
+            links[choice.link].conclude(&mut products[choice.product], chunk, &choice.rows)?;
         }
     }
     Ok(())
 }
 
-/// Sends this party's choice bits of one chunk to all peers.
+/// What this party keeps of its choice bits until the corrections come.
+struct Choice {
+    product: usize,
+    link: usize,
+    rows: ReceiverRows,
+}
+
+/// Sends this party's choice bits of one chunk of every product that has it.
 fn choose_all<C: Channel, P: CrossProduct>(
     links: &mut [Link<C>],
-    product: &P,
+    products: &[P],
     chunk: usize,
-    chooses_to: impl Fn(u8) -> bool,
-) -> Result<Vec<ReceiverRows>, OtError> {
-    if !links.iter().any(|link| chooses_to(link.peer())) {
-        return Ok(Vec::new());
+    chooses_to: impl Fn(usize, u8) -> bool,
+) -> Result<Vec<Choice>, OtError> {
+    let mut chosen = Vec::new();
+    for (index, product) in products.iter().enumerate().filter(|(_, p)| chunk < p.chunks()) {
+        let mut choices = None;
+        for (at, link) in links.iter_mut().enumerate() {
+            if chooses_to(index, link.peer()) {
+                let choices = choices.get_or_insert_with(|| product.choices(chunk));
+                let rows = link.choose(choices, product.transfers(chunk))?;
+                chosen.push(Choice { product: index, link: at, rows });
+            }
+        }
     }
-    let choices = product.choices(chunk);
-    let count = product.transfers(chunk);
-    let chosen = links.iter_mut().filter(|link| chooses_to(link.peer()));
-    chosen.map(|link| link.choose(&choices, count)).collect()
+    Ok(chosen)
 }

@@ -151,7 +151,20 @@ pub fn matmul<C: Channel>(
     Ok(c)
 }
 
-/// Shares of A·B, A held by party `owner` alone, from A there (elsewhere `a` is zeros) and shares of B.
+/// A product whose left operand one party alone holds.
+#[derive(Clone, Copy)]
+pub struct Owned<'a> {
+    /// That party.
+    pub owner: u8,
+    /// How the product is made.
+    pub plan: MatrixPlan,
+    /// A at its owner, zeros elsewhere.
+    pub a: &'a [u64],
+    /// This party's share of B.
+    pub b: &'a [u64],
+}
+
+/// Shares of A·B for each of `products`, in the rounds of the longest.
 ///
 /// Every other party makes one product with the owner, in one direction: a third of the traffic of [`matmul`] among three
 /// parties. Rounds: as [`MatrixPlan::cost`]. Bytes: [`owned_matmul_messages`].
@@ -161,25 +174,29 @@ pub fn matmul<C: Channel>(
 pub fn owned_matmul<C: Channel>(
     links: &mut [Link<C>],
     me: u8,
-    owner: u8,
-    plan: MatrixPlan,
-    a: &[u64],
-    b: &[u64],
-) -> Result<Secret<u64>, OtError> {
-    let owner_chooses = plan.side() == ChoiceSide::Left;
-    let with_owner = |peer: u8| (me == owner) != (peer == owner);
+    products: &[Owned<'_>],
+) -> Result<Vec<Secret<u64>>, OtError> {
+    let with_owner =
+        |index: usize, peer: u8| (me == products[index].owner) != (peer == products[index].owner);
+    // The owner chooses if its operand, the left one, does.
+    let chooses =
+        |index: usize| (me == products[index].owner) == (products[index].plan.side() == ChoiceSide::Left);
     let roles = Roles {
-        chooses_to: |peer| with_owner(peer) && (me == owner) == owner_chooses,
-        corrects_for: |peer| with_owner(peer) && (me == owner) != owner_chooses,
+        chooses_to: |index, peer| with_owner(index, peer) && chooses(index),
+        corrects_for: |index, peer| with_owner(index, peer) && !chooses(index),
     };
-    let mut product = MatrixProduct::new(plan, a, b)?;
-    exchange_by(links, &mut product, roles)?;
-    let mut c = product.into_share();
-    if me == owner {
-        add_local_product(plan.shape(), a, b, &mut c);
-    }
-    c.iter_mut().for_each(|value| *value = plan.ring().reduce(*value));
-    Ok(c)
+    let mut crossed =
+        products.iter().map(|p| MatrixProduct::new(p.plan, p.a, p.b)).collect::<Result<Vec<_>, _>>()?;
+    exchange_by(links, &mut crossed, &roles)?;
+    let finish = |(product, p): (MatrixProduct<'_>, &Owned<'_>)| {
+        let mut c = product.into_share();
+        if me == p.owner {
+            add_local_product(p.plan.shape(), p.a, p.b, &mut c);
+        }
+        c.iter_mut().for_each(|value| *value = p.plan.ring().reduce(*value));
+        c
+    };
+    Ok(crossed.into_iter().zip(products).map(finish).collect())
 }
 
 /// What [`owned_matmul`] sends: from the owner to each other party, and from each of these to the owner.

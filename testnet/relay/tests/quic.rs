@@ -59,7 +59,7 @@ impl Network {
 
     fn join(&self, listeners: [QuicListener; 3], deadline: Duration) -> [QuicTransport; 3] {
         let options = Options { deadline, path: Path::Network, ..Options::default() };
-        let job = || Job { hash: [1; 32], text: None, step: 0, key: Vec::new() };
+        let job = || Job { hash: [1; 32], text: None, step: 0, purpose: String::new(), key: Vec::new() };
         let threads = listeners.map(|listener| {
             let (roster, options) = (self.roster.clone(), options.clone());
             thread::spawn(move || listener.connect(&roster, job(), options))

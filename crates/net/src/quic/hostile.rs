@@ -21,7 +21,7 @@ const B: PartyId = PartyId::ALL[1];
 const C: PartyId = PartyId::ALL[2];
 
 fn job() -> Job {
-    Job { hash: [1; 32], text: None, step: 0, key: Vec::new() }
+    Job { hash: [1; 32], text: None, step: 0, purpose: String::new(), key: Vec::new() }
 }
 
 fn options() -> Options {

@@ -24,6 +24,8 @@ pub struct Opening {
     pub job_hash: [u8; 32],
     /// The step at which it would start.
     pub step: u64,
+    /// What the speaker came for.
+    pub purpose: String,
     /// Its public key.
     pub key: Vec<u8>,
     /// What followed: nothing, the text of its job, or the session that it computed.
@@ -56,7 +58,13 @@ pub fn ready(mut bytes: &[u8], job: &[u8; 32]) -> Result<Opening, NetError> {
         } else {
             Then::JobText(Heard::new(&mut bytes, &peer).job_text().await?)
         };
-        Ok(Opening { job_hash: hello.job_hash, step: hello.step, key: hello.key, then })
+        Ok(Opening {
+            job_hash: hello.job_hash,
+            step: hello.step,
+            purpose: hello.purpose,
+            key: hello.key,
+            then,
+        })
     };
     let opening = at_once(exchange).unwrap_or_else(|| Err(Fault::Passing("it waited".to_owned())));
     let opening = opening.map_err(|fault| match fault {

@@ -30,7 +30,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 pub(crate) use certificate::check_dates;
-pub use options::{Arrivals, Congestion, Job, MAX_JOB_TEXT, MAX_KEY, Options, Path};
+pub use options::{Arrivals, Congestion, Job, MAX_JOB_TEXT, MAX_KEY, MAX_PURPOSE, Options, Path};
 pub use ready::PROTOCOL_VERSION;
 
 use crate::identity::Identity;
@@ -76,7 +76,7 @@ impl QuicListener {
     /// # Errors
     /// [`NetError::NotInRoster`], [`NetError::PeerAbsent`], [`NetError::Certificate`],
     /// [`NetError::RefusedByPeer`], [`NetError::VersionDiffers`], [`NetError::JobDiffers`],
-    /// [`NetError::JobDigestDiffers`], [`NetError::StepDiffers`], [`NetError::SessionDiffers`],
+    /// [`NetError::JobDigestDiffers`], [`NetError::StepDiffers`], [`NetError::PurposeDiffers`], [`NetError::SessionDiffers`],
     /// [`NetError::PeerLost`], [`NetError::TooLong`], [`NetError::NoRandomness`], [`NetError::Thread`].
     pub fn connect(self, roster: &Roster, job: Job, options: Options) -> Result<QuicTransport, NetError> {
         self.connect_as(PROTOCOL_VERSION, roster, job, options)
@@ -123,11 +123,13 @@ fn opening(version: u32, job: Job) -> Result<Ready, NetError> {
     };
     within("job text", job.text.as_ref().map_or(0, String::len), MAX_JOB_TEXT)?;
     within("public key", job.key.len(), MAX_KEY)?;
+    within("purpose", job.purpose.len(), MAX_PURPOSE)?;
     let mut contribution = [0; 32];
     getrandom::fill(&mut contribution)
         .map_err(|error| NetError::NoRandomness { reason: error.to_string() })?;
-    let hello = Hello { job_hash: job.hash, step: job.step, contribution, key: job.key };
-    Ok(Ready { version, hello, text: job.text })
+    let Job { hash: job_hash, text, step, purpose, key } = job;
+    let hello = Hello { job_hash, step, purpose, contribution, key };
+    Ok(Ready { version, hello, text })
 }
 
 /// What one connection put on the wire, with all overhead of QUIC, TLS and UDP payload.

@@ -90,6 +90,9 @@ pub const MAX_JOB_TEXT: usize = 256 * 1024;
 /// The longest public key blob in bytes.
 pub const MAX_KEY: usize = 64;
 
+/// The longest purpose in bytes.
+pub const MAX_PURPOSE: usize = 64;
+
 /// What this party says about the job before the first message. All but the key must agree.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -99,6 +102,8 @@ pub struct Job {
     pub text: Option<String>,
     /// The step to start at: 0, or the checkpoint's.
     pub step: u64,
+    /// What this party is about to do, in words for people, such as `training`. At most 64 bytes.
+    pub purpose: String,
     /// This party's fresh public key for key agreement between pairs, opaque here. At most 64 bytes.
     pub key: Vec<u8>,
 }

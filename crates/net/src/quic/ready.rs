@@ -12,17 +12,17 @@ use quinn::{ReadError, ReadExactError, RecvStream, SendStream};
 use sha2::{Digest, Sha256};
 
 use super::fault::Fault;
-use super::options::{MAX_JOB_TEXT, MAX_KEY};
+use super::options::{MAX_JOB_TEXT, MAX_KEY, MAX_PURPOSE};
 use crate::codec;
 use crate::error::printable;
 use crate::{NetError, Party, PartyId, SessionId};
 
 /// The version of everything on the wire. Parties with different versions do not run together.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"tercet\0\0";
 
-/// Fixed parts, a key of up to [`MAX_KEY`] bytes and its length.
+/// Fixed parts, a key of up to [`MAX_KEY`] bytes, a purpose of up to [`MAX_PURPOSE`] bytes, and their lengths.
 const HELLO_LIMIT: usize = 256;
 const CONFIRM_LIMIT: usize = 64;
 const TEXT_LIMIT: usize = MAX_JOB_TEXT + 64;
@@ -35,6 +35,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) struct Hello {
     pub(super) job_hash: [u8; 32],
     pub(super) step: u64,
+    /// What it is about to do.
+    pub(super) purpose: String,
     /// Random, so that no two runs have the same session.
     pub(super) contribution: [u8; 32],
     pub(super) key: Vec<u8>,
@@ -98,6 +100,10 @@ impl Control {
         if theirs.step != ours.hello.step {
             let (ours, theirs) = (ours.hello.step, theirs.step);
             return Err(NetError::StepDiffers { party: peer.clone(), ours, theirs }.into());
+        }
+        if theirs.purpose != ours.hello.purpose {
+            let (ours, theirs) = (ours.hello.purpose.clone(), printable(&theirs.purpose));
+            return Err(NetError::PurposeDiffers { party: peer.clone(), ours, theirs }.into());
         }
         Ok(theirs)
     }
@@ -176,6 +182,9 @@ impl<'a, I: Incoming> Heard<'a, I> {
         let hello: Hello = self.message::<HELLO_LIMIT, _>().await?;
         if hello.key.len() > MAX_KEY {
             return Err(malformed(self.peer, "its public key is too long"));
+        }
+        if hello.purpose.len() > MAX_PURPOSE {
+            return Err(malformed(self.peer, "its purpose is too long"));
         }
         Ok(hello)
     }
@@ -289,6 +298,7 @@ mod tests {
         let hello = |byte, key: &[u8]| Hello {
             job_hash: [9; 32],
             step: 3,
+            purpose: "training".to_owned(),
             contribution: [byte; 32],
             key: key.to_vec(),
         };

@@ -71,7 +71,13 @@ pub(crate) fn keys() -> [Vec<u8>; 3] {
 pub(crate) const JOB: &str = "[job]\nmodel = \"mlp\"\nsteps = 100\n";
 
 pub(crate) fn job(me: PartyId) -> Job {
-    Job { hash: [7; 32], text: Some(JOB.to_owned()), step: 0, key: keys()[me.index()].clone() }
+    Job {
+        hash: [7; 32],
+        text: Some(JOB.to_owned()),
+        step: 0,
+        purpose: "training".to_owned(),
+        key: keys()[me.index()].clone(),
+    }
 }
 
 pub(crate) fn loopback() -> SocketAddr {

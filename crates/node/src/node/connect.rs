@@ -63,6 +63,28 @@ pub(super) struct Joined {
     pub(super) identities: [[u8; 32]; PartyId::COUNT],
 }
 
+/// What a node came for: the same at all three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// `tercet preprocess`.
+    Preprocessing,
+    /// `tercet node` on material made ahead.
+    TrainingOnMaterial,
+    /// `tercet node`.
+    Training,
+}
+
+impl Purpose {
+    /// In words, for the peers as well.
+    const fn name(self) -> &'static str {
+        match self {
+            Purpose::Preprocessing => "preprocessing",
+            Purpose::TrainingOnMaterial => "training on stored material",
+            Purpose::Training => "training",
+        }
+    }
+}
+
 /// How this party waits for its peers.
 pub(super) struct Waiting {
     /// The longest time.
@@ -73,9 +95,10 @@ pub(super) struct Waiting {
     pub(super) arrivals: Option<Arrivals>,
 }
 
-/// Listens, waits for the two peers, and compares the job with theirs.
+/// Listens, waits for the two peers, and compares job and purpose with theirs.
 pub(super) fn join(
     job: &Job,
+    purpose: Purpose,
     config: &NodeConfig,
     roster: Roster,
     identity: Identity,
@@ -93,6 +116,7 @@ pub(super) fn join(
         hash: *job.hash().as_bytes(),
         text: Some(job.text().to_owned()),
         step: 0,
+        purpose: purpose.name().to_owned(),
         key: key.public().to_vec(),
     };
     let Waiting { longest, stop, arrivals } = wait;

@@ -13,8 +13,8 @@ use tercet_ot::preprocessing::store::{Binding, Recorder, Unspoken, inspect};
 use tercet_train::{Architecture, DataSets, RowValues, Rows, Trainer};
 use zeroize::Zeroizing;
 
-use super::connect::{self, Joined};
-use super::{identity, roster};
+use super::connect::{self, Joined, Purpose};
+use super::{computing, identity, roster};
 use crate::cli::sentence;
 use crate::config::NodeConfig;
 use crate::job::{Job, Protocol};
@@ -73,7 +73,8 @@ pub fn command(config: &Path, job: &Path) -> Result<()> {
     logging::start(&console, config.log.as_deref())
         .with_context(|| format!("the log file of `{}` cannot be opened", config.name))?;
     close_memory_or_warn();
-    make(&config, job, &console).inspect_err(|error| tracing::error!(target: FAILURE, "{}", sentence(error)))
+    computing(&config, || make(&config, job, &console))
+        .inspect_err(|error| tracing::error!(target: FAILURE, "{}", sentence(error)))
 }
 
 fn make(config: &NodeConfig, job: &Path, console: &Console) -> Result<()> {
@@ -88,7 +89,8 @@ fn make(config: &NodeConfig, job: &Path, console: &Console) -> Result<()> {
     let rows = zeros(&job, party.role.index())?;
     let longest = config.deadline.unwrap_or(job.deadline);
     let wait = connect::Waiting { longest, stop: None, arrivals: None };
-    let Joined { transport, key, identities } = connect::join(&job, config, roster, identity, wait)?;
+    let Joined { transport, key, identities } =
+        connect::join(&job, Purpose::Preprocessing, config, roster, identity, wait)?;
     let policy = job.training.policy();
     let engine = join_session(Unspoken::new(transport), FieldBits::default(), key, identities, policy)?;
     let engine = Recorder::begin(engine, &material.folder, &material.secret, &material.binding)?;

@@ -52,13 +52,19 @@ pub fn command(config: &Path, job: &Path, restart: bool, metrics: Option<Metrics
     }
     close_memory_or_warn();
     let stop = StopFlag::listen().context("the system lets this process not listen to signals")?;
+    // Ends with this function.
+    let _view = config.metrics.map(|metrics| Server::start(metrics, console.live().clone())).transpose()?;
+    computing(&config, || run::whole(&config, job, restart, &stop, &console))
+        .inspect_err(|error| tracing::error!(target: FAILURE, "{}", sentence(error)))
+}
+
+/// Runs `work` on one of the threads that compute, as many as the node file says. From there small pieces of work need not
+/// wake another thread, which takes longer than they do.
+fn computing<R: Send>(config: &NodeConfig, work: impl FnOnce() -> R + Send) -> R {
     if let Some(threads) = config.threads
         && rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().is_err()
     {
         tracing::warn!("this process computes already: `threads` of the node file is left out");
     }
-    // Ends with this function.
-    let _view = config.metrics.map(|metrics| Server::start(metrics, console.live().clone())).transpose()?;
-    run::whole(&config, job, restart, &stop, &console)
-        .inspect_err(|error| tracing::error!(target: FAILURE, "{}", sentence(error)))
+    rayon::scope(|_| work())
 }

@@ -9,7 +9,7 @@ use tercet_net::quic::{Arrivals, QuicTransport};
 use tercet_net::{NetError, PartyId, Transport};
 use tercet_train::DataSets;
 
-use super::connect::{self, Joined, Waiting};
+use super::connect::{self, Joined, Purpose, Waiting};
 use super::faults::{network, passing};
 use super::keeper::{self, Keeping};
 use super::kept::Kept;
@@ -171,6 +171,11 @@ impl Run<'_> {
             state.until = Some(now() + patience.as_millis() as u64);
             state.peers.iter_mut().for_each(|peer| peer.here = false);
         });
+        // With checkpoints the offers say who holds material: sessions that go on make their own.
+        let purpose = match (&self.kept, &self.material) {
+            (None, Some(_)) => Purpose::TrainingOnMaterial,
+            _ => Purpose::Training,
+        };
         let joined = loop {
             let status = self.status.clone();
             let names = PartyId::ALL.map(|party| self.job.parties[party.index()].name.clone());
@@ -182,7 +187,7 @@ impl Run<'_> {
             };
             let roster = roster(self.job, self.config)?;
             let identity = identity(self.config, self.party)?;
-            match connect::join(self.job, self.config, roster, identity, wait) {
+            match connect::join(self.job, purpose, self.config, roster, identity, wait) {
                 Ok(joined) => break joined,
                 Err(error) => {
                     let again = self.kept.is_some() && Instant::now() + PAUSE < until;

@@ -170,7 +170,8 @@ fn quic() -> Result<(f64, f64)> {
         .map(|listener| {
             let roster = roster.clone();
             thread::spawn(move || {
-                let opening = Opening { hash: [0; 32], text: None, step: 0, key: Vec::new() };
+                let opening =
+                    Opening { hash: [0; 32], text: None, step: 0, purpose: String::new(), key: Vec::new() };
                 play(listener.connect(&roster, opening, Options::default())?)
             })
         })

@@ -211,10 +211,7 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         self.begin();
         let first = self.first();
 
-        let mut rider_pieces = Vec::with_capacity(riders.len());
-        for (plan, t) in riders.iter().zip(ride) {
-            rider_pieces.push(self.trunc_piece(plan, t.value, plan.open_bits())?);
-        }
+        let rider_pieces = self.trunc_pieces(&riders, ride.iter().map(|t| t.value), TruncPlan::open_bits)?;
         let mut comparison = Comparison::prepare(self, &plans)?;
         let mut parts = Vec::new();
         plans.iter().for_each(|p| p.parts(&mut parts));

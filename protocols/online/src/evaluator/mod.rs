@@ -142,9 +142,10 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         self.source.pad(self.op, self.purpose - 1, n, bits)
     }
 
-    pub(crate) fn truncation_pad(&mut self, plan: &TruncPlan) -> Result<Vec<u64>, EngineError> {
-        self.purpose += 1;
-        self.source.truncation_pad(&mut self.wire, self.op, self.purpose - 1, plan)
+    pub(crate) fn truncation_pads(&mut self, plans: &[TruncPlan]) -> Result<Vec<Vec<u64>>, EngineError> {
+        let purpose = self.purpose;
+        self.purpose += plans.len() as u64;
+        self.source.truncation_pads(&mut self.wire, self.op, purpose, plans)
     }
 
     pub(crate) fn pad_bits(&mut self, n: usize) -> Result<PackedBits, EngineError> {

@@ -50,20 +50,25 @@ impl MaskShares {
 }
 
 impl<T: Transport, S: Source<T>> Evaluator<T, S> {
-    /// The summand of (v + λ) >> s that is opened: the low bits are dropped before anything is sent.
-    pub(super) fn trunc_piece(
+    /// The summands of (v + λ) >> s that are opened, each with the bits to open: the low bits are dropped before anything is
+    /// sent.
+    pub(super) fn trunc_pieces<'a>(
         &mut self,
-        plan: &TruncPlan,
-        value: &Offset,
-        bits: u32,
-    ) -> Result<Piece, EngineError> {
-        let mut t = self.truncation_pad(plan)?;
-        kernel::add_assign(&mut t, value.a.data());
-        if self.first() {
-            kernel::add_scalar(&mut t, plan.bias(self.source.dropped_halves()));
-        }
-        kernel::shift_right(&mut t, plan.l, plan.s);
-        Ok(Piece::Elements(t, bits))
+        plans: &[TruncPlan],
+        values: impl Iterator<Item = &'a Offset>,
+        bits: fn(&TruncPlan) -> u32,
+    ) -> Result<Vec<Piece>, EngineError> {
+        let pads = self.truncation_pads(plans)?;
+        let halves = self.source.dropped_halves();
+        let pieces = pads.into_iter().zip(plans).zip(values).map(|((mut t, plan), value)| {
+            kernel::add_assign(&mut t, value.a.data());
+            if self.first() {
+                kernel::add_scalar(&mut t, plan.bias(halves));
+            }
+            kernel::shift_right(&mut t, plan.l, plan.s);
+            Piece::Elements(t, bits(plan))
+        });
+        Ok(pieces.collect())
     }
 
     /// `a` and the wrap factor from the opened high bits.
@@ -167,10 +172,7 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
             .collect::<Result<Vec<_>, _>>()?;
         let label = labels::truncations("truncate", &plans);
         self.begin();
-        let mut pieces = Vec::with_capacity(plans.len());
-        for (plan, t) in plans.iter().zip(batch) {
-            pieces.push(self.trunc_piece(plan, t.value, plan.open_bits())?);
-        }
+        let pieces = self.trunc_pieces(&plans, batch.iter().map(|t| t.value), TruncPlan::open_bits)?;
         let pending = self.post(label.with(&[1]), pieces)?;
         let mut parts = Vec::new();
         plans.iter().for_each(|p| p.parts(&mut parts));
@@ -245,10 +247,8 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         }
         let label = labels::truncations("truncate-offset", &plans);
         self.begin();
-        let mut pieces = Vec::with_capacity(plans.len());
-        for (plan, (value, _)) in plans.iter().zip(batch) {
-            pieces.push(self.trunc_piece(plan, value, plan.open_bits())?);
-        }
+        let pieces =
+            self.trunc_pieces(&plans, batch.iter().map(|(value, _)| *value), TruncPlan::open_bits)?;
         let pending = self.post(label.with(&[1]), pieces)?;
         let mut parts = Vec::new();
         plans.iter().for_each(|p| p.parts(&mut parts));
@@ -293,10 +293,8 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         self.begin();
 
         // Round 1: the high bits. Everything that does not depend on them is drawn while they travel.
-        let mut pieces = Vec::with_capacity(plans.len());
-        for (plan, r) in plans.iter().zip(batch) {
-            pieces.push(self.trunc_piece(plan, r.truncate.value, plan.high_bits())?);
-        }
+        let pieces =
+            self.trunc_pieces(&plans, batch.iter().map(|r| r.truncate.value), TruncPlan::high_bits)?;
         let pending = self.post(label.with(&[1]), pieces)?;
         let mut comparison = Comparison::prepare(self, &signs)?;
         let mut parts = Vec::new();
@@ -358,10 +356,8 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         }
         let label = labels::truncations("gate", &plans);
         self.begin();
-        let mut pieces = Vec::with_capacity(plans.len());
-        for (plan, g) in plans.iter().zip(batch) {
-            pieces.push(self.trunc_piece(plan, g.truncate.value, plan.open_bits())?);
-        }
+        let pieces =
+            self.trunc_pieces(&plans, batch.iter().map(|g| g.truncate.value), TruncPlan::open_bits)?;
         let pending = self.post(label.with(&[1]), pieces)?;
         let mut parts = Vec::new();
         plans.iter().for_each(|p| p.gate_parts(&mut parts));

@@ -23,6 +23,8 @@ pub struct ExtensionReceiver {
     transcript: Transcript,
     drawn: u64,
     batches: u64,
+    /// For batches of one stretch: a new workspace would cost more than such a batch.
+    space: Box<Workspace>,
 }
 
 impl ReceiverSetup {
@@ -49,7 +51,8 @@ impl ReceiverSetup {
             rest = after;
         }
         let seeds = Seeds::new(self.field, &leaves);
-        Ok((ExtensionReceiver { seeds, transcript, drawn: 0, batches: 0 }, trees))
+        let space = Box::new(Workspace::new());
+        Ok((ExtensionReceiver { seeds, transcript, drawn: 0, batches: 0, space }, trees))
     }
 }
 
@@ -78,24 +81,31 @@ impl ExtensionReceiver {
         let mut rows = Secret::zeros(count);
         let mut message = vec![0; field.extension_bytes(count)];
         let (seeds, drawn) = (&self.seeds, self.drawn);
-        rows.par_chunks_mut(STRETCH)
-            .zip(message.par_chunks_mut(field.extension_bytes(STRETCH)))
-            .enumerate()
-            .for_each_init(Workspace::new, |space, (stretch, (rows, message))| {
-                let start = stretch * STRETCH;
-                let bytes = rows.len().div_ceil(8);
-                let count = rows.len();
-                let words = &choices[start / 64..];
-                let first = drawn + blocks_drawn(start);
-                space.stretch(seeds, first, 0, rows, |block, total| {
-                    let out = &mut message[block * bytes..(block + 1) * bytes];
-                    let total = total.as_flattened();
-                    for (position, (out, total)) in out.chunks_mut(8).zip(total).enumerate() {
-                        let word = (total ^ words[position]) & low_mask(count - 64 * position);
-                        out.copy_from_slice(&word.to_le_bytes()[..out.len()]);
-                    }
-                });
+        let extend = |space: &mut Workspace, stretch: usize, rows: &mut [u128], message: &mut [u8]| {
+            let start = stretch * STRETCH;
+            let bytes = rows.len().div_ceil(8);
+            let count = rows.len();
+            let words = &choices[start / 64..];
+            let first = drawn + blocks_drawn(start);
+            space.stretch(seeds, first, 0, rows, |block, total| {
+                let out = &mut message[block * bytes..(block + 1) * bytes];
+                let total = total.as_flattened();
+                for (position, (out, total)) in out.chunks_mut(8).zip(total).enumerate() {
+                    let word = (total ^ words[position]) & low_mask(count - 64 * position);
+                    out.copy_from_slice(&word.to_le_bytes()[..out.len()]);
+                }
             });
+        };
+        if (1..=STRETCH).contains(&count) {
+            extend(&mut self.space, 0, &mut rows, &mut message);
+        } else {
+            rows.par_chunks_mut(STRETCH)
+                .zip(message.par_chunks_mut(field.extension_bytes(STRETCH)))
+                .enumerate()
+                .for_each_init(Workspace::new, |space, (stretch, (rows, message))| {
+                    extend(space, stretch, rows, message);
+                });
+        }
         self.drawn += blocks_drawn(count);
         let hash = batch_hash(&self.transcript, self.batches);
         self.batches += 1;

@@ -26,6 +26,8 @@ pub struct ExtensionSender {
     transcript: Transcript,
     drawn: u64,
     batches: u64,
+    /// For batches of one stretch: a new workspace would cost more than such a batch.
+    space: Box<Workspace>,
 }
 
 impl SenderSetup {
@@ -56,7 +58,8 @@ impl SenderSetup {
             rest = after;
         }
         let seeds = Seeds::new(self.field, &leaves);
-        Ok(ExtensionSender { seeds, delta: self.delta, transcript, drawn: 0, batches: 0 })
+        let space = Box::new(Workspace::new());
+        Ok(ExtensionSender { seeds, delta: self.delta, transcript, drawn: 0, batches: 0, space })
     }
 }
 
@@ -78,21 +81,28 @@ impl ExtensionSender {
         refuse_trailing_bits(count, message, field)?;
         let mut rows = Secret::zeros(count);
         let (seeds, drawn, delta) = (&self.seeds, self.drawn, *self.delta);
-        rows.par_chunks_mut(STRETCH)
-            .zip(message.par_chunks(field.extension_bytes(STRETCH)))
-            .enumerate()
-            .for_each_init(Workspace::new, |space, (stretch, (rows, message))| {
-                let first = drawn + blocks_drawn(stretch * STRETCH);
-                let bytes = rows.len().div_ceil(8);
-                space.stretch(seeds, first, delta, rows, |block, total| {
-                    let sent = &message[block * bytes..(block + 1) * bytes];
-                    for (total, sent) in total.as_flattened_mut().iter_mut().zip(sent.chunks(8)) {
-                        let mut word = [0; 8];
-                        word[..sent.len()].copy_from_slice(sent);
-                        *total ^= u64::from_le_bytes(word);
-                    }
-                });
+        let extend = |space: &mut Workspace, stretch: usize, rows: &mut [u128], message: &[u8]| {
+            let first = drawn + blocks_drawn(stretch * STRETCH);
+            let bytes = rows.len().div_ceil(8);
+            space.stretch(seeds, first, delta, rows, |block, total| {
+                let sent = &message[block * bytes..(block + 1) * bytes];
+                for (total, sent) in total.as_flattened_mut().iter_mut().zip(sent.chunks(8)) {
+                    let mut word = [0; 8];
+                    word[..sent.len()].copy_from_slice(sent);
+                    *total ^= u64::from_le_bytes(word);
+                }
             });
+        };
+        if (1..=STRETCH).contains(&count) {
+            extend(&mut self.space, 0, &mut rows, message);
+        } else {
+            rows.par_chunks_mut(STRETCH)
+                .zip(message.par_chunks(field.extension_bytes(STRETCH)))
+                .enumerate()
+                .for_each_init(Workspace::new, |space, (stretch, (rows, message))| {
+                    extend(space, stretch, rows, message);
+                });
+        }
         self.drawn += blocks_drawn(count);
         let hash = batch_hash(&self.transcript, self.batches);
         self.batches += 1;

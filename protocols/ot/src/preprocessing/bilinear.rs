@@ -1,5 +1,7 @@
 //! Products of two masks under a bilinear map: every map is a matrix product of rearranged operands.
 
+use std::borrow::Cow;
+
 use tercet_engine::EngineError;
 use tercet_share::kernel::{self, ConvGeometry};
 use tercet_share::{Bilinear, Ring, ShareError, Tensor};
@@ -7,6 +9,7 @@ use tercet_share::{Bilinear, Ring, ShareError, Tensor};
 use super::correlations::Correlations;
 use crate::error::OtError;
 use crate::product::{MatrixPlan, MatrixShape};
+use crate::triples::Owned;
 
 /// This party's share of map(Λ_X, Λ_Y) modulo 2^ring, from its shares of both. `owners` names for each row of X the party that
 /// alone holds its mask, if that is known: products are then made with that party only.
@@ -96,8 +99,10 @@ impl Rows {
     ) -> Result<Tensor, OtError> {
         let Some(blocks) = self.blocks() else { return matmul(by, &self.all, b, ring) };
         let mut out = Tensor::zeros(self.all.rows(), b.cols());
-        for (owner, rows) in blocks {
-            let made = owned_matmul(by, owner, &gathered(&self.all, &rows), b, ring)?;
+        let b = Cow::Borrowed(b);
+        let operands =
+            blocks.iter().map(|(owner, rows)| (*owner, gathered(&self.all, rows), b.clone())).collect();
+        for (made, (_, rows)) in owned_matmul(by, operands, ring)?.into_iter().zip(blocks) {
             for (from, to) in rows.into_iter().enumerate() {
                 out.data_mut()[to * b.cols()..(to + 1) * b.cols()].copy_from_slice(made.row(from));
             }
@@ -114,9 +119,13 @@ impl Rows {
     ) -> Result<Tensor, OtError> {
         let Some(blocks) = self.blocks() else { return matmul(by, &transposed(&self.all), b, ring) };
         let mut out = Tensor::zeros(self.all.cols(), b.cols());
-        for (owner, rows) in blocks {
-            let left = transposed(&gathered(&self.all, &rows));
-            let made = owned_matmul(by, owner, &left, &gathered(b, &rows), ring)?;
+        let operands = blocks
+            .into_iter()
+            .map(|(owner, rows)| {
+                (owner, transposed(&gathered(&self.all, &rows)), Cow::Owned(gathered(b, &rows)))
+            })
+            .collect();
+        for made in owned_matmul(by, operands, ring)? {
             kernel::add_assign(out.data_mut(), made.data());
         }
         kernel::mask(out.data_mut(), ring.bits() as u32);
@@ -124,18 +133,22 @@ impl Rows {
     }
 }
 
+/// The products of left operands that one party holds, with their right operands.
 fn owned_matmul<B: Correlations>(
     by: &mut B,
-    owner: u8,
-    a: &Tensor,
-    b: &Tensor,
+    operands: Vec<(u8, Tensor, Cow<'_, Tensor>)>,
     ring: crate::product::Ring,
-) -> Result<Tensor, OtError> {
-    let shape = MatrixShape { rows: a.rows(), inner: a.cols(), columns: b.cols() };
-    let plan = MatrixPlan::cheapest(shape, ring, by.field())?;
-    let (a, b) = (reduced(a, ring), reduced(b, ring));
-    let c = by.owned_matmul(owner, plan, a.data(), b.data())?;
-    Ok(Tensor::from_vec(shape.rows, shape.columns, c.to_vec()))
+) -> Result<Vec<Tensor>, OtError> {
+    let operands: Vec<_> =
+        operands.into_iter().map(|(owner, a, b)| (owner, reduced(&a, ring), reduced(&b, ring))).collect();
+    let mut products = Vec::with_capacity(operands.len());
+    for (owner, a, b) in &operands {
+        let shape = MatrixShape { rows: a.rows(), inner: a.cols(), columns: b.cols() };
+        let plan = MatrixPlan::cheapest(shape, ring, by.field())?;
+        products.push(Owned { owner: *owner, plan, a: a.data(), b: b.data() });
+    }
+    let made = by.owned_matmul(&products)?.into_iter().zip(&products);
+    Ok(made.map(|(c, p)| Tensor::from_vec(p.plan.shape().rows, p.plan.shape().columns, c.to_vec())).collect())
 }
 
 fn gathered(x: &Tensor, rows: &[usize]) -> Tensor {

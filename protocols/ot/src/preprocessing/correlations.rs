@@ -7,8 +7,8 @@ use crate::extension::FieldBits;
 use crate::link::{self, Link};
 use crate::product::{Ands, Elementwise, MatrixPlan, Moduli, Ring};
 use crate::secret::Secret;
-use crate::times_bits::{times_bits, times_bits_cost};
-use crate::triples;
+use crate::times_bits::{Selection, times_bits, times_bits_cost};
+use crate::triples::{self, Owned};
 
 /// Products of shares. All operands and results are this party's shares; bits are packed 64 to a word.
 pub trait Correlations {
@@ -38,11 +38,11 @@ pub trait Correlations {
     /// As [`dabit::to_ring`].
     fn to_ring(&mut self, moduli: Moduli, count: usize, bits: &[u64]) -> Result<Secret<u64>, OtError>;
 
-    /// Additive shares of b·x, b shared by exclusive or.
+    /// Additive shares of b·x for every selection, b shared by exclusive or.
     ///
     /// # Errors
     /// As [`times_bits`].
-    fn times_bits(&mut self, ring: Ring, bits: &[u64], values: &[u64]) -> Result<Secret<u64>, OtError>;
+    fn times_bits(&mut self, selections: &[Selection<'_>]) -> Result<Vec<Secret<u64>>, OtError>;
 
     /// Additive shares of element-wise products.
     ///
@@ -56,17 +56,11 @@ pub trait Correlations {
     /// As [`triples::matmul`].
     fn matmul(&mut self, plan: MatrixPlan, a: &[u64], b: &[u64]) -> Result<Secret<u64>, OtError>;
 
-    /// Additive shares of a matrix product whose left operand `owner` alone holds; elsewhere `a` is zeros.
+    /// Additive shares of matrix products whose left operands one party alone holds.
     ///
     /// # Errors
     /// As [`triples::owned_matmul`].
-    fn owned_matmul(
-        &mut self,
-        owner: u8,
-        plan: MatrixPlan,
-        a: &[u64],
-        b: &[u64],
-    ) -> Result<Secret<u64>, OtError>;
+    fn owned_matmul(&mut self, products: &[Owned<'_>]) -> Result<Vec<Secret<u64>>, OtError>;
 }
 
 /// Products over links, for party `me`.
@@ -100,8 +94,8 @@ impl<C: Channel> Correlations for Linked<'_, C> {
         dabit::to_ring(self.links, self.me, moduli, count, bits)
     }
 
-    fn times_bits(&mut self, ring: Ring, bits: &[u64], values: &[u64]) -> Result<Secret<u64>, OtError> {
-        times_bits(self.links, self.me, ring, bits, values)
+    fn times_bits(&mut self, selections: &[Selection<'_>]) -> Result<Vec<Secret<u64>>, OtError> {
+        times_bits(self.links, self.me, selections)
     }
 
     fn multiply(&mut self, ring: Ring, a: &[u64], b: &[u64]) -> Result<Secret<u64>, OtError> {
@@ -112,14 +106,8 @@ impl<C: Channel> Correlations for Linked<'_, C> {
         triples::matmul(self.links, plan, a, b)
     }
 
-    fn owned_matmul(
-        &mut self,
-        owner: u8,
-        plan: MatrixPlan,
-        a: &[u64],
-        b: &[u64],
-    ) -> Result<Secret<u64>, OtError> {
-        triples::owned_matmul(self.links, self.me, owner, plan, a, b)
+    fn owned_matmul(&mut self, products: &[Owned<'_>]) -> Result<Vec<Secret<u64>>, OtError> {
+        triples::owned_matmul(self.links, self.me, products)
     }
 }
 
@@ -187,9 +175,12 @@ impl Correlations for Counted {
         Ok(Secret::zeros(count))
     }
 
-    fn times_bits(&mut self, ring: Ring, _bits: &[u64], values: &[u64]) -> Result<Secret<u64>, OtError> {
-        self.add_to_each(times_bits_cost(PARTIES, ring, self.field, values.len()).bytes_per_peer);
-        Ok(Secret::zeros(values.len()))
+    fn times_bits(&mut self, selections: &[Selection<'_>]) -> Result<Vec<Secret<u64>>, OtError> {
+        let made = selections.iter().map(|s| {
+            self.add_to_each(times_bits_cost(PARTIES, s.ring, self.field, s.values.len()).bytes_per_peer);
+            Secret::zeros(s.values.len())
+        });
+        Ok(made.collect())
     }
 
     fn multiply(&mut self, ring: Ring, a: &[u64], b: &[u64]) -> Result<Secret<u64>, OtError> {
@@ -204,19 +195,16 @@ impl Correlations for Counted {
         Ok(Secret::zeros(plan.shape().result()))
     }
 
-    fn owned_matmul(
-        &mut self,
-        owner: u8,
-        plan: MatrixPlan,
-        _a: &[u64],
-        _b: &[u64],
-    ) -> Result<Secret<u64>, OtError> {
-        let [from_owner, to_owner] = triples::owned_matmul_messages(plan, self.field);
-        let owner = usize::from(owner);
-        for other in (0..PARTIES).filter(|&other| other != owner) {
-            self.bytes[owner][other] += from_owner;
-            self.bytes[other][owner] += to_owner;
-        }
-        Ok(Secret::zeros(plan.shape().result()))
+    fn owned_matmul(&mut self, products: &[Owned<'_>]) -> Result<Vec<Secret<u64>>, OtError> {
+        let made = products.iter().map(|p| {
+            let [from_owner, to_owner] = triples::owned_matmul_messages(p.plan, self.field);
+            let owner = usize::from(p.owner);
+            for other in (0..PARTIES).filter(|&other| other != owner) {
+                self.bytes[owner][other] += from_owner;
+                self.bytes[other][owner] += to_owner;
+            }
+            Secret::zeros(p.plan.shape().result())
+        });
+        Ok(made.collect())
     }
 }

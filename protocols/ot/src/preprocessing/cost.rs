@@ -57,9 +57,9 @@ impl Charge for Correlating {
         self.masks.clear();
     }
 
-    fn truncation_pad(&mut self, cost: &mut Cost, purpose: u64, plan: &TruncPlan) -> Result<(), EngineError> {
-        let random = PackedBits::zeros(plan.n * truncation::bits(plan));
-        self.masks.truncation(&mut self.counted, purpose, plan, &random)?;
+    fn truncation_pads(&mut self, cost: &mut Cost, plans: &[TruncPlan]) -> Result<(), EngineError> {
+        let random: Vec<_> = plans.iter().map(|p| PackedBits::zeros(p.n * truncation::bits(p))).collect();
+        self.masks.truncations(&mut self.counted, 0, plans, &random)?;
         self.charge(cost);
         Ok(())
     }

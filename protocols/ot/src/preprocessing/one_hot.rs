@@ -5,42 +5,77 @@
 
 use tercet_share::PackedBits;
 
-use super::and::and_all;
-use super::correlations::Correlations;
-use crate::error::OtError;
+/// The one-hot vectors of many digits, made in two steps of conjunctions.
+pub(super) struct OneHots<'a> {
+    /// The bits of each digit in halves of one or two, lowest first.
+    halves: Vec<Vec<&'a [PackedBits]>>,
+    /// The vectors of the halves, after the first step.
+    vectors: Vec<Vec<Vec<PackedBits>>>,
+    /// The products of entries of both halves, after the second step.
+    products: Vec<PackedBits>,
+    step: usize,
+    first: bool,
+}
 
-/// For every digit (its bits, lowest first; one to four) the shares of its one-hot vectors, entry v in bit v of a word.
-pub(super) fn one_hot<B: Correlations>(
-    by: &mut B,
-    digits: &[&[PackedBits]],
-) -> Result<Vec<Vec<u16>>, OtError> {
-    let first = by.first();
-    // Halves of one or two bits.
-    let halves: Vec<Vec<&[PackedBits]>> = digits.iter().map(|bits| bits.chunks(2).collect()).collect();
-    let pairs: Vec<_> = halves.iter().flatten().filter(|h| h.len() == 2).map(|h| (&h[1], &h[0])).collect();
-    let mut both = and_all(by, &pairs)?.into_iter();
-    let vectors: Vec<Vec<Vec<PackedBits>>> = halves
-        .iter()
-        .map(|halves| halves.iter().map(|half| half_vector(half, &mut both, first)).collect())
-        .collect();
-    // The outer products.
-    let mut pairs = Vec::new();
-    for vector in &vectors {
-        if let [low, high] = vector.as_slice() {
-            for h in &high[1..] {
-                pairs.extend(low[1..].iter().map(|l| (h, l)));
-            }
-        }
+impl<'a> OneHots<'a> {
+    /// Of digits by their bits, lowest first, one to four; `first` at the party that adds public terms.
+    pub(super) fn new(digits: &[&'a [PackedBits]], first: bool) -> OneHots<'a> {
+        let halves = digits.iter().map(|bits| bits.chunks(2).collect()).collect();
+        OneHots { halves, vectors: Vec::new(), products: Vec::new(), step: 0, first }
     }
-    let mut products = and_all(by, &pairs)?.into_iter();
-    Ok(vectors
-        .iter()
-        .map(|vector| match vector.as_slice() {
+
+    /// Whether no step is left.
+    pub(super) fn done(&self) -> bool {
+        self.step >= 2
+    }
+
+    /// The conjunctions of the next step; none after the last.
+    pub(super) fn pairs(&self) -> Vec<(&PackedBits, &PackedBits)> {
+        let mut pairs = Vec::new();
+        match self.step {
+            0 => {
+                let both = self.halves.iter().flatten().filter(|half| half.len() == 2);
+                pairs.extend(both.map(|half| (&half[1], &half[0])));
+            }
+            1 => {
+                for vector in &self.vectors {
+                    if let [low, high] = vector.as_slice() {
+                        for h in &high[1..] {
+                            pairs.extend(low[1..].iter().map(|l| (h, l)));
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        pairs
+    }
+
+    /// Takes the results of that step.
+    pub(super) fn absorb(&mut self, products: Vec<PackedBits>) {
+        match self.step {
+            0 => {
+                let mut both = products.into_iter();
+                let mut of = |half: &&[PackedBits]| half_vector(half, &mut both, self.first);
+                self.vectors =
+                    self.halves.iter().map(|halves| halves.iter().map(&mut of).collect()).collect();
+            }
+            1 => self.products = products,
+            _ => {}
+        }
+        self.step += 1;
+    }
+
+    /// For every digit the shares of its one-hot vectors, entry v in bit v of a word.
+    pub(super) fn finish(self) -> Vec<Vec<u16>> {
+        let mut products = self.products.into_iter();
+        let pack_one = |vector: &Vec<Vec<PackedBits>>| match vector.as_slice() {
             [low, high] => pack(&outer(low, high, &mut products)),
             [low] => pack(low),
             _ => Vec::new(),
-        })
-        .collect())
+        };
+        self.vectors.iter().map(pack_one).collect()
+    }
 }
 
 /// Entries of one or two bits; `both` gives the conjunction of two.

@@ -1,6 +1,6 @@
 //! Products of powers of masks, for polynomials.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_online::recipe::Factor;
 use tercet_share::PackedBits;
@@ -8,60 +8,76 @@ use tercet_share::PackedBits;
 use super::correlations::Correlations;
 use crate::error::OtError;
 use crate::product::Ring;
+use crate::secret::Secret;
+use crate::times_bits::Selection;
 
-/// Products made so far in one operation, by their powers.
-pub(super) struct Powers<'a> {
-    factors: &'a [Factor<'a>],
+/// This party's shares of Π mask_v^{powers[v]} for every one of `wanted`, of `n` elements modulo 2^ring. Each has at least one
+/// mask. A product is a mask times a product of one degree less; all of one degree are made at once, and each once only.
+pub(super) fn products<B: Correlations>(
+    by: &mut B,
+    factors: &[Factor<'_>],
     ring: Ring,
     n: usize,
-    made: BTreeMap<Vec<u32>, Vec<u64>>,
+    wanted: &[&[u32]],
+) -> Result<BTreeMap<Vec<u32>, Secret<u64>>, OtError> {
+    let vanishes = |powers: &[u32]| {
+        powers.iter().zip(factors).any(|(&power, factor)| power > 0 && matches!(factor, Factor::Zero))
+    };
+    // By degree: the product, and the mask that it has more than the one before it.
+    let mut degrees: BTreeMap<u32, BTreeSet<(Vec<u32>, usize)>> = BTreeMap::new();
+    for powers in wanted {
+        let mut powers = powers.to_vec();
+        loop {
+            let degree: u32 = powers.iter().sum();
+            let Some(taken) = taken(factors, &powers) else { break };
+            degrees.entry(degree).or_default().insert((powers.clone(), taken));
+            if degree == 1 || vanishes(&powers) {
+                break;
+            }
+            powers[taken] -= 1;
+        }
+    }
+    let mut made: BTreeMap<Vec<u32>, Secret<u64>> = BTreeMap::new();
+    for level in degrees.into_values() {
+        let (mut bits, mut values) = (Vec::new(), Vec::new());
+        for (powers, taken) in level {
+            let mut rest = powers.clone();
+            rest[taken] -= 1;
+            match &factors[taken] {
+                _ if vanishes(&powers) => drop(made.insert(powers, Secret::zeros(n))),
+                Factor::Elements(share) | Factor::Bit(share) if rest.iter().all(|&p| p == 0) => {
+                    made.insert(powers, reduced(share, ring));
+                }
+                Factor::Bit(share) => bits.push((powers, PackedBits::from_lsb(share), rest)),
+                Factor::Elements(share) => values.push((powers, *share, rest)),
+                Factor::Zero => {}
+            }
+        }
+        let selections: Vec<_> = bits
+            .iter()
+            .map(|(_, bits, rest)| Selection { ring, bits: bits.words(), values: &made[rest] })
+            .collect();
+        let selected = if selections.is_empty() { Vec::new() } else { by.times_bits(&selections)? };
+        let side = |of: &dyn Fn(usize) -> Secret<u64>| {
+            Secret::new((0..values.len()).flat_map(|i| of(i).to_vec()).collect::<Vec<u64>>())
+        };
+        let left = side(&|i| reduced(values[i].1, ring));
+        let right = side(&|i| reduced(&made[&values[i].2], ring));
+        let multiplied = by.multiply(ring, &left, &right)?;
+        made.extend(bits.into_iter().map(|(powers, ..)| powers).zip(selected));
+        let multiplied = multiplied.chunks(n.max(1)).map(|share| Secret::new(share.to_vec()));
+        made.extend(values.into_iter().map(|(powers, ..)| powers).zip(multiplied));
+    }
+    Ok(made)
 }
 
-impl<'a> Powers<'a> {
-    /// Of the masks `factors`, of `n` elements each, modulo 2^ring.
-    pub(super) fn new(factors: &'a [Factor<'a>], ring: Ring, n: usize) -> Powers<'a> {
-        Powers { factors, ring, n, made: BTreeMap::new() }
-    }
+/// The mask to take last: a bit if there is one, since its product with a share costs less than one of two shares.
+fn taken(factors: &[Factor<'_>], powers: &[u32]) -> Option<usize> {
+    let mut involved = (0..powers.len()).filter(|&v| powers[v] > 0);
+    let bit = involved.clone().find(|&v| matches!(factors[v], Factor::Bit(_)));
+    bit.or_else(|| involved.next())
+}
 
-    /// This party's share of Π mask_v^{powers[v]}, for at least one mask.
-    pub(super) fn product<B: Correlations>(
-        &mut self,
-        by: &mut B,
-        powers: &[u32],
-    ) -> Result<Vec<u64>, OtError> {
-        if let Some(made) = self.made.get(powers) {
-            return Ok(made.clone());
-        }
-        let mut involved = (0..powers.len()).filter(|&v| powers[v] > 0);
-        // A bit last: its product with a share costs less than one of two shares.
-        let bit = involved.clone().find(|&v| matches!(self.factors[v], Factor::Bit(_)));
-        let taken = bit.or_else(|| involved.next()).expect("a dealt product has at least one mask");
-        let mut rest = powers.to_vec();
-        rest[taken] -= 1;
-        let zero = powers.iter().zip(self.factors).any(|(&p, f)| p > 0 && matches!(f, Factor::Zero));
-        let product = if zero {
-            vec![0; self.n]
-        } else if rest.iter().all(|&p| p == 0) {
-            match self.factors[taken] {
-                Factor::Elements(share) | Factor::Bit(share) => {
-                    share.iter().map(|v| self.ring.reduce(*v)).collect()
-                }
-                Factor::Zero => vec![0; self.n],
-            }
-        } else {
-            let rest = self.product(by, &rest)?;
-            match self.factors[taken] {
-                Factor::Bit(share) => {
-                    by.times_bits(self.ring, PackedBits::from_lsb(share).words(), &rest)?.to_vec()
-                }
-                Factor::Elements(share) => {
-                    let share: Vec<u64> = share.iter().map(|v| self.ring.reduce(*v)).collect();
-                    by.multiply(self.ring, &share, &rest)?.to_vec()
-                }
-                Factor::Zero => vec![0; self.n],
-            }
-        };
-        self.made.insert(powers.to_vec(), product.clone());
-        Ok(product)
-    }
+fn reduced(share: &[u64], ring: Ring) -> Secret<u64> {
+    Secret::new(share.iter().map(|v| ring.reduce(*v)).collect())
 }

@@ -83,18 +83,34 @@ impl<T: Transport> Source<T> for OtSource {
         purpose: u64,
         plan: &TruncPlan,
     ) -> Result<Vec<u64>, EngineError> {
+        Ok(self.truncation_pads(wire, op, purpose, &[*plan])?.swap_remove(0))
+    }
+
+    fn truncation_pads(
+        &mut self,
+        wire: &mut Wire<T>,
+        op: u64,
+        purpose: u64,
+        plans: &[TruncPlan],
+    ) -> Result<Vec<Vec<u64>>, EngineError> {
         self.begin(op);
         let begun = Instant::now();
-        let mut pad = self.zeros(op, purpose, plan.n, plan.l)?;
-        let random = self.own.stream(op, purpose)?.bits(plan.n * truncation::bits(plan));
+        let (mut pads, mut random) = (Vec::with_capacity(plans.len()), Vec::with_capacity(plans.len()));
+        for (plan, purpose) in plans.iter().zip(purpose..) {
+            pads.push(self.zeros(op, purpose, plan.n, plan.l)?);
+            random.push(self.own.stream(op, purpose)?.bits(plan.n * truncation::bits(plan)));
+        }
         let (masks, me, field) = (&mut self.masks, self.me, self.field);
         self.links.over(wire, |links| {
-            let high = masks.truncation(&mut Linked { links, me, field }, purpose, plan, &random)?;
-            kernel::scale_add(&mut pad, 1 << plan.s, high);
+            let by = &mut Linked { links, me, field };
+            let made = masks.truncations(by, purpose, plans, &random)?;
+            for ((pad, high), plan) in pads.iter_mut().zip(made).zip(plans) {
+                kernel::scale_add(pad, 1 << plan.s, high);
+            }
             Ok(())
         })?;
         self.spent += begun.elapsed();
-        Ok(pad)
+        Ok(pads)
     }
 
     fn dropped_halves(&self) -> u64 {

@@ -38,6 +38,9 @@ pub struct Binding {
 /// The sealed file of a store.
 const MATERIAL: &str = "material";
 
+/// Its name until it is complete. What a crash leaves of it can be opened by nobody, since the key was never written.
+const UNFINISHED: &str = "unfinished";
+
 /// The kinds of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -277,10 +277,14 @@ fn a_store_whose_taking_stopped_after_any_step_is_never_taken_again() {
     let folder = copy();
     fs::copy(folder.path().join("unused"), folder.path().join("taken")).unwrap();
     assert!(matches!(Stored::take(folder.path(), OWN, &binding(0)), Err(StoreError::Used { .. })));
-    // Making was cut short: no mark.
+    // Making was cut short: no whole file, or no mark.
     let folder = copy();
     fs::remove_file(folder.path().join("unused")).unwrap();
     assert!(matches!(inspect(folder.path(), &binding(0)), Err(StoreError::Used { .. })));
+    fs::rename(folder.path().join("material"), folder.path().join("unfinished")).unwrap();
+    assert!(matches!(inspect(folder.path(), &binding(0)), Err(StoreError::Unfinished { .. })));
+    fs::remove_file(folder.path().join("unfinished")).unwrap();
+    assert!(matches!(inspect(folder.path(), &binding(0)), Err(StoreError::Missing { .. })));
     // Another private key.
     let folder = copy();
     assert!(matches!(Stored::take(folder.path(), b"another", &binding(0)), Err(StoreError::Damaged { .. })));

@@ -7,4 +7,5 @@ mod hostile;
 mod matrices;
 mod parties;
 mod products;
+mod selections;
 mod views;

@@ -22,14 +22,26 @@ pub enum StoreError {
         /// Its permission bits.
         mode: u32,
     },
+    /// There is none.
+    #[error("there is no stored material in {}: run `tercet preprocess` with this job at all three parties first, or remove `material` from the node file", path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Its making did not end.
+    #[error("the making of the stored material in {} was cut short: run `tercet preprocess` again at all three parties", path.display())]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder is not empty.
     #[error("{} already holds stored material: use it, or name another folder", path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,
     },
-    /// The material was used, or its making was not finished.
-    #[error("the stored material in {} was used before, or its making was cut short: run `tercet preprocess` again with a new folder", path.display())]
+    /// The material was used, perhaps by a run that did not end.
+    #[error("the stored material in {} was used before, and serves one run only, even one that failed: run `tercet preprocess` again with a new folder", path.display())]
     Used {
         /// The folder.
         path: PathBuf,

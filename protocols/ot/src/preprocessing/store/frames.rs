@@ -3,8 +3,8 @@
 //! The key is HKDF-SHA-256 of the store's random bytes and a secret of the party that lies elsewhere (its private key file),
 //! salted with the session. Nonces count frames; header and position, the last frame's mark included, are authenticated.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use hkdf::Hkdf;
@@ -14,7 +14,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::claim::{self, BYTES};
 use super::error::StoreError;
-use super::{Binding, MATERIAL};
+use super::{Binding, MATERIAL, UNFINISHED};
 
 const MAGIC: &[u8; 16] = b"tercet-material1";
 const HEADER: usize = 16 + 32 + 1 + 16;
@@ -43,11 +43,22 @@ impl Header {
 
 /// Reads and compares the header.
 pub(super) fn header(folder: &Path, binding: &Binding) -> Result<Header, StoreError> {
+    read_header(&mut open(folder)?, folder, binding)
+}
+
+/// Opens the sealed file, which must be closed to others, or says why there is none.
+fn open(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join(MATERIAL);
-    let mut file = File::open(&path).map_err(StoreError::io(&path, "read"))?;
+    let file = File::open(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound if folder.join(UNFINISHED).exists() => {
+            StoreError::Unfinished { path: folder.to_owned() }
+        }
+        io::ErrorKind::NotFound => StoreError::Missing { path: folder.to_owned() },
+        _ => StoreError::Io { path: path.clone(), action: "read", source },
+    })?;
     claim::closed(folder)?;
     claim::closed(&path)?;
-    read_header(&mut file, folder, binding)
+    Ok(file)
 }
 
 fn read_header(file: &mut impl Read, folder: &Path, binding: &Binding) -> Result<Header, StoreError> {
@@ -112,9 +123,18 @@ impl FrameWriter {
         session: [u8; 16],
     ) -> Result<FrameWriter, StoreError> {
         claim::private_folder(folder)?;
-        let path = folder.join(MATERIAL);
-        if path.exists() || folder.join(claim::UNUSED).exists() || folder.join(claim::TAKEN).exists() {
+        if folder.join(MATERIAL).exists()
+            || folder.join(claim::UNUSED).exists()
+            || folder.join(claim::TAKEN).exists()
+        {
             return Err(StoreError::Occupied { path: folder.to_owned() });
+        }
+        let path = folder.join(UNFINISHED);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::Io { path, action: "replaced", source });
+            }
+            _ => {}
         }
         let mut secret = Zeroizing::new([0; BYTES]);
         getrandom::fill(&mut *secret).map_err(|_| StoreError::NoRandomness)?;
@@ -163,6 +183,9 @@ impl FrameWriter {
         self.file.flush().map_err(StoreError::io(&self.path, "written"))?;
         self.file.get_ref().sync_all().map_err(StoreError::io(&self.path, "written"))?;
         let bytes = self.file.get_ref().metadata().map_err(StoreError::io(&self.path, "written"))?.len();
+        let whole = self.folder.join(MATERIAL);
+        fs::rename(&self.path, &whole).map_err(StoreError::io(&whole, "written"))?;
+        claim::sync_folder(&self.folder)?;
         claim::publish(&self.folder, &self.secret)?;
         Ok(bytes)
     }
@@ -190,9 +213,7 @@ impl FrameReader {
     /// Takes the store in `folder`: nobody can after this.
     pub(super) fn take(folder: &Path, own: &[u8], binding: &Binding) -> Result<FrameReader, StoreError> {
         let path = folder.join(MATERIAL);
-        let mut file = BufReader::new(File::open(&path).map_err(StoreError::io(&path, "read"))?);
-        claim::closed(folder)?;
-        claim::closed(&path)?;
+        let mut file = BufReader::new(open(folder)?);
         let header = read_header(&mut file, folder, binding)?;
         let secret = claim::take(folder)?;
         let key = key(&secret, own, &header);

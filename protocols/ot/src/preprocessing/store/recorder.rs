@@ -75,16 +75,18 @@ impl<T: Transport> Source<T> for Recorder {
         Source::<T>::pad_bits(&mut self.inner, op, purpose, n)
     }
 
-    fn truncation_pad(
+    fn truncation_pads(
         &mut self,
         wire: &mut Wire<T>,
         op: u64,
         purpose: u64,
-        plan: &TruncPlan,
-    ) -> Result<Vec<u64>, EngineError> {
-        let pad = self.inner.truncation_pad(wire, op, purpose, plan)?;
-        self.writer.put(Kind::Truncation, op, purpose, &packed(&pad, plan.l)).map_err(stored)?;
-        Ok(pad)
+        plans: &[TruncPlan],
+    ) -> Result<Vec<Vec<u64>>, EngineError> {
+        let pads = self.inner.truncation_pads(wire, op, purpose, plans)?;
+        for ((pad, plan), purpose) in pads.iter().zip(plans).zip(purpose..) {
+            self.writer.put(Kind::Truncation, op, purpose, &packed(pad, plan.l)).map_err(stored)?;
+        }
+        Ok(pads)
     }
 
     fn dropped_halves(&self) -> u64 {
