@@ -1,7 +1,7 @@
 //! The networks that are measured.
 
 use tercet_train::spec::{
-    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TrainingSpec,
+    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TargetsSpec, TrainingSpec,
 };
 use tercet_train::{Architecture, Release, SpecError, TrainingJob};
 
@@ -109,6 +109,7 @@ impl Network {
             training,
             fixed_point: FixedPointSpec::default(),
             standardise: false,
+            targets: TargetsSpec::default(),
             release: Release::default(),
         }
     }

@@ -5,6 +5,8 @@
 //! line: a line break inside quotes is refused, so the line number in an error is exact. Blanks around a cell do not
 //! count. Blank lines may only follow the last row.
 
+mod units;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -17,6 +19,8 @@ use crate::file;
 use crate::limits::Limits;
 use crate::schema::{CsvSpec, Feature, Standardise};
 use crate::source::Rows;
+
+pub use units::most_rows_of_one;
 
 /// Read the rows of the CSV file at `path`, or the range `rows` of them (counted from 0 below the header; lines outside
 /// the range are not parsed).

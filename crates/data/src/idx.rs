@@ -75,15 +75,16 @@ pub fn read(
     }
 
     // The header was checked against the length of the file: these sizes are bytes that are really there.
-    let mut values = Zeroizing::new(Vec::with_capacity(taken * spec.pixels()));
+    let mut values = Zeroizing::new(Vec::with_capacity(taken * spec.features()));
+    let mut shares = Zeroizing::new(Vec::with_capacity(spec.pixels()));
     let mut image = Zeroizing::new(vec![0_u8; spec.pixels()]);
     pixels.skip(u64::from(rows.first) * spec.pixels() as u64)?;
     for _ in 0..taken {
         pixels.fill(&mut image)?;
-        values.extend(image.iter().map(|&pixel| spec.scale(pixel)));
+        spec.row(&image, &mut shares, &mut values);
     }
     let labels = Zeroizing::new(label_bytes.iter().map(|&label| u32::from(label)).collect());
-    Dataset::from_rows(values, spec.pixels(), labels, spec.classes())
+    Dataset::from_rows(values, spec.features(), labels, spec.classes())
 }
 
 /// One of the two kinds of file, with `D` dimensions.

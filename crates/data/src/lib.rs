@@ -16,6 +16,7 @@ pub mod atomic;
 pub mod csv;
 mod dataset;
 mod error;
+mod features;
 mod file;
 pub mod idx;
 mod limits;

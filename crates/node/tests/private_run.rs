@@ -187,12 +187,149 @@ fn a_budget_refuses_what_is_not_private_and_what_it_was_not_made_for() {
 }
 
 #[test]
+fn a_model_that_misses_its_target_is_not_written_and_its_cost_stays_spent() {
+    let net = net(&[0]);
+    // Too low a rate to move the initial weights, which get some of the rows wrong.
+    net.edit_jobs("learning_rate = 1.0", "learning_rate = 0.0009765625");
+    net.edit_jobs("seed = 3", "seed = 4");
+    net.edit_jobs("[release]", "[targets]\naccuracy = 1.0\nepsilon = 8.0\n\n[release]");
+    for ended in net.run(&[0, 1, 2]) {
+        assert!(ended.succeeded(), "{}", ended.stderr());
+        assert!(
+            ended.stderr().contains("misses targets.accuracy = 1 on the test rows"),
+            "{}",
+            ended.stderr()
+        );
+    }
+    for party in 0..3 {
+        assert!(!net.out(party).join("model").exists());
+        let record = record(&net, party);
+        assert_eq!((&record["met_target"], &record["model"]), (&Value::Bool(false), &Value::Null));
+        let opened = report(&net, party)["openings"].clone();
+        let reasons: Vec<_> = opened.as_array().unwrap().iter().map(|o| o["reason"].clone()).collect();
+        assert_eq!(reasons, ["target", "accuracy"]);
+        assert!(opened[0]["covered"] == false && opened[0]["why"].as_str().unwrap().contains("test rows"));
+    }
+    // Accuracy and verdict came from the noisy weights.
+    assert!(spent(&net, 0) > 7.99);
+    // The same job may open it anyway; a largest epsilon below the job's may not even start.
+    let other = self::net(&[]);
+    other.edit_jobs("[release]", "[targets]\nepsilon = 7.5\n\n[release]");
+    other.refused(0, "targets.epsilon is 7.5; but privacy.epsilon is 8");
+}
+
+/// Every party's rows with a patient each of `rows` rows.
+fn with_patients(net: &Net, rows: usize) {
+    for party in 0..3 {
+        let text = fs::read_to_string(net.train_file(party)).unwrap();
+        let lines = text.lines().enumerate().map(|(i, line)| match i {
+            0 => format!("patient,{line}\n"),
+            _ => format!("p{},{line}\n", (i - 1) / rows),
+        });
+        fs::write(net.train_file(party), lines.collect::<String>()).unwrap();
+    }
+    net.edit_jobs("format = \"csv\"", "format = \"csv\"\nignore = [\"patient\"]");
+    net.edit_jobs("unit = \"record\"", "unit = \"patient\"\nunit_rows = 2\nunit_owners = 1");
+    net.edit_jobs("weight_bits = 8", "weight_bits = 9");
+}
+
+#[test]
+fn patients_of_several_rows_are_protected_whole_and_each_owner_counts_its_own() {
+    let net = net(&[0]);
+    with_patients(&net, 2);
+    for ended in net.run(&[0, 1, 2]) {
+        assert!(ended.succeeded(), "{}", ended.stderr());
+    }
+    let found = report(&net, 1);
+    assert_eq!((&found["claim"]["unit"], &found["claim"]["rows_of_a_unit"]), (&"patient".into(), &2.into()));
+    assert!(found["claim"]["neighbours"].as_str().unwrap().starts_with("all rows of one patient"));
+    // Δ is for both rows: twice the bound of one.
+    let clipped = found["sensitivity"]["clipped"].as_f64().unwrap();
+    let bits = found["noise"]["fraction_bits"].as_i64().unwrap();
+    assert!((clipped / 2f64.powi(bits as i32) / 2.0 - 1.0).abs() < 0.01, "{clipped}");
+    let page = fs::read_to_string(net.out(0).join("privacy.md")).unwrap();
+    assert!(page.contains("No patient has more than 2 training rows at one owner"), "{page}");
+
+    // A budget for patients is not one for records.
+    fs::remove_dir_all(net.out(0)).unwrap();
+    let text = fs::read_to_string(net.job(0)).unwrap();
+    fs::write(
+        net.job(0),
+        text.replace("unit = \"patient\"\nunit_rows = 2\nunit_owners = 1", "unit = \"record\""),
+    )
+    .unwrap();
+    net.refused(0, "unit");
+
+    let net = self::net(&[]);
+    with_patients(&net, 3);
+    net.refused(1, "has 3 training rows of one `patient`, but privacy.unit_rows is 2");
+    // A file without the column.
+    let net = self::net(&[]);
+    with_patients(&net, 2);
+    fs::write(net.train_file(0), common::rows(common::TRAIN_ROWS[0], 0)).unwrap();
+    net.refused(0, "patient");
+}
+
+#[test]
+fn banded_noise_is_an_option_of_the_job_and_said_in_the_report() {
+    let net = net(&[1]);
+    // Three batches an epoch, related over all three.
+    net.edit_jobs("batch = 48", "batch = 16");
+    net.edit_jobs("learning_rate = 1.0", "learning_rate = 0.25");
+    net.edit_jobs("clip = 1.0", "clip = 1.0\nnoise = { kind = \"banded\", bands = 3 }");
+    for ended in net.run(&[0, 1, 2]) {
+        assert!(ended.succeeded(), "{}", ended.stderr());
+    }
+    let found = report(&net, 0);
+    assert_eq!(found["mechanism"]["bands"], 3);
+    assert!(found["mechanism"]["name"].as_str().unwrap().contains("banded noise"));
+    let number = |section: &str, key: &str| found[section][key].as_f64().unwrap();
+    // Eight participations of a record, each with 1² + (1/2)² + (3/8)².
+    let expected = number("sensitivity", "total") * (8.0 * 1.390625f64).sqrt();
+    assert!((number("noise", "sensitivity_units") / expected - 1.0).abs() < 1e-4);
+    let deviation = number("noise", "multiplier") * number("noise", "sensitivity_units") / 2f64.sqrt();
+    assert!((number("noise", "share_deviation_units") / deviation - 1.0).abs() < 1e-9);
+    let spent = spent(&net, 1);
+    assert!(spent <= 8.0 && spent > 7.99, "{spent}");
+}
+
+#[test]
+fn two_jobs_that_try_other_settings_count_twice() {
+    let net = net(&[0]);
+    net.edit(&net.config(0), "epsilon = 8.5", "epsilon = 20.0");
+    let mut totals = vec![0.0];
+    for rate in ["learning_rate = 1.0", "learning_rate = 0.5"] {
+        if totals.len() > 1 {
+            net.edit_jobs("learning_rate = 1.0", rate);
+            (0..3).for_each(|party| fs::remove_dir_all(net.out(party)).unwrap());
+        }
+        for ended in net.run(&[0, 1, 2]) {
+            assert!(ended.succeeded(), "{}", ended.stderr());
+        }
+        totals.push(spent(&net, 0));
+    }
+    // Composed, not added: two Gaussians cost less than twice one.
+    assert!(totals[1] > 7.99 && totals[2] > 1.3 * totals[1] && totals[2] < 2.0 * totals[1], "{totals:?}");
+}
+
+#[test]
 fn a_private_job_with_a_bad_value_is_refused_in_one_sentence() {
     for (from, to, part) in [
         ("epsilon = 8.0", "epsilon = 0.0", "privacy.epsilon is 0"),
         ("delta = 1e-3\nmode", "delta = 1.0\nmode", "privacy.delta is 1"),
         ("clip = 1.0", "clip = -1.0", "privacy.clip is -1"),
-        ("unit = \"record\"", "unit = \"patient\"", "privacy.unit is \"patient\""),
+        (
+            "unit = \"record\"",
+            "unit = \"patient\"",
+            "privacy.unit is \"patient\", but [data] has no such column",
+        ),
+        ("unit = \"record\"", "unit = \"x\"", "privacy.unit_rows is missing"),
+        ("unit = \"record\"", "unit = \"x\"\nunit_rows = 0", "privacy.unit_rows is 0"),
+        (
+            "clip = 1.0",
+            "clip = 1.0\nnoise = { kind = \"banded\", bands = 5 }",
+            "privacy.noise.bands is 5; use at most 1",
+        ),
         ("mode = \"clip\"", "mode = \"none\"", "unknown variant"),
         ("clip = 1.0", "clip = 1.0\nclap = 2", "unknown field"),
         ("weight_bits = 8", "weight_bits = 1", "fixed_point.weight_bits is 1, but weights of layer 0"),

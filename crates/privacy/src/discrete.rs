@@ -8,6 +8,14 @@
 //! 2. N_ℤ(0, v) against rounding a continuous Gaussian: drawing y ~ N(0, v − 4) and then the discrete Gaussian of
 //!    variance 4 around y has probabilities within e^{±η}, η = 5·e^{−8π²}, of N_ℤ(0, v), by Poisson summation.
 //!    Rounding is post-processing, so every guarantee of N(0, v − 4), with sampling and composition, carries over.
+//!
+//! # Why the second holds
+//! Around y the discrete Gaussian of variance 4 has the normaliser Σ_z e^{−(z−y)²/8} = √(8π)·(1 + 2·Σ_{k≥1} e^{−8π²k²}·cos 2πky), which
+//! is within 1 ± 2.1·e^{−8π²} of √(8π) for every y. Apart from this factor x has the probability ∫ φ_{v−4}(y)·φ_4(x − y) dy = φ_v(x).
+//! N_ℤ(0, v) has φ_v(x) over Σ_z φ_v(z) = 1 + 2·Σ e^{−2π²vk²}, with v ≥ 16. Together the ratio is within e^{±2.2·e^{−8π²}} of 1: 5 leaves
+//! room. The rounding commutes with integer shifts, and queries here are integer: what is proved around 0 holds around any
+//! query. A density ratio within e^{±r} for each of d coordinates in T steps, given all steps before, is one within e^{±dTr} for
+//! the whole run: from (ε, δ) of the continuous mechanism follows (ε + 2dTr, δ·e^{dTr}), since P ≤ e^{dTr}·P' and Q' ≤ e^{dTr}·Q.
 
 use crate::error::{PrivacyError, positive};
 

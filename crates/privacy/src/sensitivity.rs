@@ -81,6 +81,19 @@ pub fn sensitivity(
 }
 
 impl Sensitivity {
+    /// The same for adding or removing `rows` records at once: each part as often.
+    #[must_use]
+    pub fn of_rows(self, rows: u32) -> Sensitivity {
+        let rows = f64::from(rows);
+        Sensitivity {
+            clipped: self.clipped * rows,
+            backward_rounding: self.backward_rounding * rows,
+            coordinate_rounding: self.coordinate_rounding * rows,
+            total: self.total * rows,
+            coordinates: self.coordinates,
+        }
+    }
+
     /// The units in which the accountant states the discrete noise.
     pub fn units(&self) -> Units {
         Units { sensitivity: self.total, coordinates: self.coordinates }

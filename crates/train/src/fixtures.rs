@@ -3,7 +3,9 @@
 use ndarray::Array2;
 
 use crate::init::{self, Purpose, public_rng, uniform};
-use crate::spec::{FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TrainingSpec};
+use crate::spec::{
+    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TargetsSpec, TrainingSpec,
+};
 use crate::{Architecture, DataSets, Release, RowValues, Rows, TrainedModel, TrainingJob};
 
 pub(crate) fn dense(units: usize) -> LayerSpec {
@@ -127,7 +129,15 @@ pub(crate) fn training(epochs: u32, batch: usize, learning_rate: f64) -> Trainin
 
 pub(crate) fn job(model: ModelSpec, training: TrainingSpec, fixed_point: FixedPointSpec) -> TrainingJob {
     let everything = Release { model: vec![0], accuracy: vec![0], loss: vec![0] };
-    TrainingJob { model, training, fixed_point, standardise: false, privacy: None, release: everything }
+    TrainingJob {
+        model,
+        training,
+        fixed_point,
+        standardise: false,
+        privacy: None,
+        targets: TargetsSpec::default(),
+        release: everything,
+    }
 }
 
 /// Training and test rows of one owner, party 0.

@@ -3,7 +3,7 @@
 use tercet_engine::{Party, Policy, Reason, Rule};
 
 use crate::guard::everybody;
-use crate::spec::{FixedPointSpec, ModelSpec, PrivacySpec, TrainingSpec};
+use crate::spec::{FixedPointSpec, ModelSpec, PrivacySpec, TargetsSpec, TrainingSpec};
 use crate::{Architecture, NumericPlan, SpecError, fold, privacy};
 
 /// The parts of a job that training reads; equal at all parties.
@@ -20,6 +20,8 @@ pub struct TrainingJob {
     pub standardise: bool,
     /// Differential privacy, if the job asks for it.
     pub privacy: Option<Privacy>,
+    /// What the model must reach to be opened.
+    pub targets: TargetsSpec,
     /// Who receives what.
     pub release: Release,
 }
@@ -32,6 +34,7 @@ impl TrainingJob {
     pub fn validate(&self) -> Result<(), SpecError> {
         self.numeric_plan()?;
         self.check_guard()?;
+        self.targets.validate(self.privacy.as_ref().map(|privacy| privacy.spec.epsilon))?;
         fold::check(self, &Architecture::new(&self.model)?)
     }
 
@@ -47,9 +50,17 @@ impl TrainingJob {
         }
     }
 
-    /// The engine policy of this training: what is released, and the bits of the range guard if there is one.
+    /// The engine policy of this training: what is released, the bits of the range guard if there is one, and whether the model meets
+    /// the accuracy that the job asks for, if it does. All parties must know these bits: they decide how they go on.
     pub fn policy(&self) -> Policy {
-        self.release.policy_with(self.fixed_point.guard_every.map(|_| everybody()))
+        let mut rules = self.release.rules();
+        if self.fixed_point.guard_every.is_some() {
+            rules.push(Rule { reason: Reason::RangeGuard, to: everybody() });
+        }
+        if self.targets.accuracy.is_some() {
+            rules.push(Rule { reason: Reason::Target, to: everybody() });
+        }
+        Policy::new(rules)
     }
 
     /// Scales and rings of this training.
@@ -85,23 +96,16 @@ pub struct Release {
 impl Release {
     /// The engine policy that allows these openings and no other.
     pub fn policy(&self) -> Policy {
-        self.policy_with(None)
+        Policy::new(self.rules())
     }
 
-    fn policy_with(&self, guard: Option<Vec<Party>>) -> Policy {
-        let guard = guard.unwrap_or_default();
-        let rules = [
-            (Reason::Model, &self.model),
-            (Reason::Accuracy, &self.accuracy),
-            (Reason::Loss, &self.loss),
-            (Reason::RangeGuard, &guard),
-        ];
-        Policy::new(
-            rules
-                .into_iter()
-                .filter(|(_, to)| !to.is_empty())
-                .map(|(reason, to)| Rule { reason, to: to.clone() })
-                .collect(),
-        )
+    fn rules(&self) -> Vec<Rule> {
+        let rules =
+            [(Reason::Model, &self.model), (Reason::Accuracy, &self.accuracy), (Reason::Loss, &self.loss)];
+        rules
+            .into_iter()
+            .filter(|(_, to)| !to.is_empty())
+            .map(|(reason, to)| Rule { reason, to: to.clone() })
+            .collect()
     }
 }

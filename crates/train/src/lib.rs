@@ -30,6 +30,7 @@ pub mod shuffle;
 mod snapshot;
 pub mod spec;
 mod standardise;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod trainer;

@@ -53,6 +53,8 @@ pub struct Outcome {
     pub seconds: f64,
     /// One entry per evaluation.
     pub metrics: Vec<Metric>,
+    /// Whether the model met the job's least accuracy; `None` if the job asks for none.
+    pub met_target: Option<bool>,
     /// The weights, at their receivers.
     pub model: Option<TrainedModel>,
 }

@@ -9,13 +9,15 @@ use crate::layers::{Context, Network, TrainingStep};
 use crate::optimiser::State;
 use crate::plaintext;
 use crate::sharing;
-use crate::spec::{FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Schedule, TrainingSpec};
+use crate::spec::{
+    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Schedule, TargetsSpec, TrainingSpec,
+};
 use crate::{Architecture, NumericPlan, TrainedModel, Trainer, TrainingJob, init, losses, standardise};
 
 const SEED: u64 = 11;
 
 fn engine(job: &TrainingJob) -> ClearEngine {
-    ClearEngine::new(job.release.policy()).strict()
+    ClearEngine::new(job.policy()).strict()
 }
 
 /// Gradients of one batch on the clear engine: weight and bias of each layer.
@@ -364,4 +366,36 @@ fn progress_is_reported_after_every_step_and_evaluation() {
     let mut in_float = Vec::new();
     plaintext::train(&job, &rows, &mut |p| in_float.push((p.step, p.epoch, p.metric.is_some()))).unwrap();
     assert_eq!(in_float, expected);
+}
+
+#[test]
+fn a_model_that_misses_its_target_is_not_opened_unless_the_job_says_so() {
+    let mut job = job(classifier(), training(1, 16, 0.015625), FixedPointSpec::default());
+    let rows = data(&job.model, 40, 60);
+    let run = |job: &TrainingJob| {
+        let mut trainer = Trainer::new(engine(job), job, rows.clone()).unwrap();
+        let outcome = trainer.run(&mut |_, _| {}).unwrap();
+        let reasons: Vec<Reason> = trainer.engine().openings().iter().map(|o| o.opening.reason).collect();
+        (outcome, reasons)
+    };
+    let (free, _) = run(&job);
+    let reached = free.metrics[0].accuracy.unwrap();
+    assert!((0.1..0.99).contains(&reached), "{reached} leaves no room for a miss");
+    assert_eq!((free.met_target, free.model.is_some()), (None, true));
+    let one_more = reached + 1.0 / 60.0;
+    for (accuracy, open_anyway, met) in
+        [(reached, false, true), (one_more, false, false), (one_more, true, false)]
+    {
+        job.targets = TargetsSpec { accuracy: Some(accuracy), epsilon: None, open_anyway };
+        // Whether or not anybody receives the accuracy itself.
+        for release in [vec![0], vec![]] {
+            job.release.accuracy = release;
+            let (outcome, reasons) = run(&job);
+            assert_eq!(outcome.met_target, Some(met), "{accuracy}");
+            assert_eq!(outcome.model.is_some(), met || open_anyway, "{accuracy}");
+            assert_eq!(reasons.contains(&Reason::Model), met || open_anyway, "{reasons:?}");
+            assert_eq!(reasons.contains(&Reason::Accuracy), !job.release.accuracy.is_empty());
+            assert_eq!(reasons.iter().filter(|r| **r == Reason::Target).count(), 1);
+        }
+    }
 }

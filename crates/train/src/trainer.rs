@@ -18,9 +18,9 @@ use crate::rows::DataSets;
 use crate::scales::NumericPlan;
 use crate::sharing::{self, SharedRows};
 use crate::snapshot::{Custodian, CustodianError, Looking, Snapshot};
-use crate::spec::TrainingSpec;
+use crate::spec::{TargetsSpec, TrainingSpec};
 use crate::standardise::{self, SharedStandards};
-use crate::{TrainError, fold, init, shuffle};
+use crate::{TrainError, fold, init, shuffle, targets};
 
 /// Numbers in the widest layer that an evaluation holds at a time: bounds its memory. A protocol holds some hundred bytes
 /// per number.
@@ -36,6 +36,9 @@ pub struct Trainer<E: Engine> {
     architecture: Architecture,
     training: TrainingSpec,
     release: Release,
+    targets: TargetsSpec,
+    /// Set by the last evaluation, if the job asks for an accuracy.
+    met_target: Option<bool>,
     network: Network<E>,
     state: State<E>,
     privacy: Option<(PrivacyPlan, Noise)>,
@@ -80,16 +83,19 @@ impl<E: Engine + 'static> Trainer<E> {
         job: &TrainingJob,
         mut data: DataSets,
     ) -> Result<Trainer<E>, TrainError> {
-        let plan = privacy::numeric(job)?;
+        let mut plan = privacy::numeric(job)?;
         let architecture = Architecture::new(&job.model)?;
         fold::check(job, &architecture)?;
         job.check_guard()?;
         check_data(job, &data)?;
-        tracing::info!("numeric plan\n{plan}");
         let privacy = match PrivacyPlan::new(job, data.train_rows())? {
             Some(plan) => Some((plan.clone(), Noise::new(&plan)?)),
             None => None,
         };
+        if let Some((privacy, _)) = &privacy {
+            privacy.widen(&mut plan);
+        }
+        tracing::info!("numeric plan\n{plan}");
         if let Some(privacy) = &job.privacy {
             privacy::rows::bound(&mut data, privacy)?;
         }
@@ -110,6 +116,8 @@ impl<E: Engine + 'static> Trainer<E> {
             architecture,
             training: job.training.clone(),
             release: job.release.clone(),
+            targets: job.targets,
+            met_target: None,
             state,
             privacy,
             guard: job.fixed_point.guard_every.map(|every| Guard::new(every, &job.model)),
@@ -264,7 +272,8 @@ impl<E: Engine + 'static> Trainer<E> {
     }
 
     fn opens_metrics(&self) -> bool {
-        !(self.release.accuracy.is_empty() && self.release.loss.is_empty())
+        let silent = self.release.accuracy.is_empty() && self.release.loss.is_empty();
+        !silent || self.targets.accuracy.is_some()
     }
 
     fn evaluates_after(&self, step: u64) -> bool {
@@ -320,12 +329,14 @@ impl<E: Engine + 'static> Trainer<E> {
         if !self.release.model.is_empty() {
             custodian.before_opening(steps).map_err(|source| TrainError::Stopped { step: steps, source })?;
         }
-        let model = self.reveal_model()?;
+        let missed = self.met_target == Some(false) && !self.targets.open_anyway;
+        let model = if missed { None } else { self.reveal_model()? };
         Ok(Outcome {
             steps,
             epochs: steps.div_ceil(per_epoch) as u32,
             seconds,
             metrics: self.metrics.clone(),
+            met_target: self.met_target,
             model,
         })
     }
@@ -344,9 +355,11 @@ impl<E: Engine + 'static> Trainer<E> {
         let per_epoch = self.batches_per_epoch();
         let (epoch, place) = (((step - 1) / per_epoch) as u32, ((step - 1) % per_epoch) as usize);
         let (rows, batch, seed) = (self.train.rows(), self.training.batch, self.training.seed);
+        let shuffled =
+            if self.privacy.as_ref().is_some_and(|(plan, _)| plan.same_order()) { 0 } else { epoch };
         let order = match &mut self.order {
-            Some((at, order)) if *at == epoch => order,
-            other => &mut other.insert((epoch, shuffle::batches(rows, batch, seed, epoch))).1,
+            Some((at, order)) if *at == shuffled => order,
+            other => &mut other.insert((shuffled, shuffle::batches(rows, batch, seed, shuffled))).1,
         };
         let (x, targets) = self.train.gather(&mut self.engine, &order[place])?;
 
@@ -387,7 +400,8 @@ impl<E: Engine + 'static> Trainer<E> {
         Ok(())
     }
 
-    /// Evaluates the test rows; opens what the job releases, and nothing if it releases neither accuracy nor loss.
+    /// Evaluates the test rows; opens what the job releases, and after the last step whether the model meets the job's
+    /// accuracy.
     ///
     /// # Errors
     /// Whatever the engine meets, with the step.
@@ -404,7 +418,9 @@ impl<E: Engine + 'static> Trainer<E> {
         let rows = self.test.rows();
         let epoch = self.state.step.div_ceil(self.batches_per_epoch().max(1)) as u32;
         let mut metric = Metric { step: self.state.step, epoch, rows, accuracy: None, loss: None };
-        let (count, total) = (!self.release.accuracy.is_empty(), !self.release.loss.is_empty());
+        let (opened, total) = (!self.release.accuracy.is_empty(), !self.release.loss.is_empty());
+        let needed = self.targets.needed(rows).filter(|_| self.state.step == self.steps());
+        let count = opened || needed.is_some();
         if rows == 0 || !(count || total) {
             return Ok(metric);
         }
@@ -427,7 +443,10 @@ impl<E: Engine + 'static> Trainer<E> {
             }
         }
         let (to_accuracy, to_loss) = (self.release.accuracy.clone(), self.release.loss.clone());
-        if let Some(sum) = correct {
+        if let Some((sum, needed)) = correct.as_ref().zip(needed) {
+            self.met_target = Some(targets::met(&mut self.engine, sum, needed, rows, self.state.step)?);
+        }
+        if let Some(sum) = correct.filter(|_| opened) {
             metric.accuracy = self.open_sum(sum, Reason::Accuracy, to_accuracy)?.map(|v| v / rows as f64);
         }
         if let Some(sum) = losses {
@@ -527,6 +546,13 @@ pub(crate) fn check_data(job: &TrainingJob, data: &DataSets) -> Result<(), Train
     }
     if job.standardise && data.train_rows() > standardise::MOST_ROWS {
         return bad("the training rows", "there are more than 2^20", "standardise them by public bounds");
+    }
+    if data.test_rows() == 0 && job.targets.accuracy.is_some() {
+        return bad(
+            "the test rows",
+            "there are none, but the job has a target accuracy",
+            "list an owner with test rows, or remove targets.accuracy",
+        );
     }
     if data.test_rows() == 0 && !(job.release.accuracy.is_empty() && job.release.loss.is_empty()) {
         return bad(

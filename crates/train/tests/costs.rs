@@ -4,7 +4,7 @@ use tercet_engine::{Cost, Engine};
 use tercet_helper::{CostEngine, Roles};
 use tercet_net::PartyId;
 use tercet_train::spec::{
-    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TrainingSpec,
+    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TargetsSpec, TrainingSpec,
 };
 use tercet_train::{DataSets, Release, Rows, Trainer, TrainingJob};
 
@@ -57,6 +57,7 @@ fn step(model: ModelSpec) -> (u64, f64) {
                 ..FixedPointSpec::default()
             },
             standardise: false,
+            targets: TargetsSpec::default(),
             privacy: None,
             release: Release::default(),
         };

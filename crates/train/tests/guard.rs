@@ -10,7 +10,7 @@ use tercet_net::PartyId;
 use tercet_net::memory::{self, MemoryTransport};
 use tercet_share::EphemeralKey;
 use tercet_train::spec::{
-    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TrainingSpec,
+    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TargetsSpec, TrainingSpec,
 };
 use tercet_train::{DataSets, Outcome, Quantity, Release, RowValues, Rows, TrainError, Trainer, TrainingJob};
 
@@ -37,7 +37,15 @@ fn job(learning_rate: f64, guard_every: Option<u32>) -> TrainingJob {
         ..FixedPointSpec::default()
     };
     let release = Release { model: vec![0, 1, 2], ..Release::default() };
-    TrainingJob { model, training, fixed_point, standardise: false, privacy: None, release }
+    TrainingJob {
+        model,
+        training,
+        fixed_point,
+        standardise: false,
+        privacy: None,
+        targets: TargetsSpec::default(),
+        release,
+    }
 }
 
 /// Rows by a fixed rule; those of others than `me` are missing.

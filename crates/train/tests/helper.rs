@@ -10,8 +10,8 @@ use tercet_net::PartyId;
 use tercet_net::memory::{self, MemoryTransport};
 use tercet_share::EphemeralKey;
 use tercet_train::spec::{
-    Adam, BoundMode, FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, PrivacySpec, Schedule,
-    TrainingSpec,
+    Adam, BoundMode, FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, NoiseKind, Optimiser,
+    PrivacySpec, Schedule, TargetsSpec, TrainingSpec,
 };
 use tercet_train::{
     DataSets, Outcome, Privacy, Release, RowValues, Rows, TrainError, Trainer, TrainingJob, plaintext,
@@ -42,7 +42,15 @@ fn job(model: ModelSpec, momentum: f64) -> TrainingJob {
         ..FixedPointSpec::default()
     };
     let release = Release { model: vec![0, 2], accuracy: vec![0, 1, 2], loss: vec![1] };
-    TrainingJob { model, training, fixed_point, standardise: false, privacy: None, release }
+    TrainingJob {
+        model,
+        training,
+        fixed_point,
+        standardise: false,
+        privacy: None,
+        targets: TargetsSpec::default(),
+        release,
+    }
 }
 
 fn classifier() -> ModelSpec {
@@ -111,7 +119,7 @@ fn party(
     data: DataSets,
 ) -> Result<(Outcome, Cost), TrainError> {
     let identities = [[1; 32], [2; 32], [3; 32]];
-    match join_session(transport, roles(), key, identities, job.release.policy())? {
+    match join_session(transport, roles(), key, identities, job.policy())? {
         Role::Evaluator(e) => train(*e, job, data).map(|(o, c, _)| (o, c)),
         Role::Dealer(d) => train(*d, job, data).map(|(o, c, _)| (o, c)),
     }
@@ -261,6 +269,9 @@ fn private(mode: BoundMode) -> TrainingJob {
     job.fixed_point = FixedPointSpec { range_bits: 16, weight_bits: 9, ..FixedPointSpec::default() };
     let spec = PrivacySpec {
         unit: "record".to_owned(),
+        unit_rows: None,
+        unit_owners: None,
+        noise: NoiseKind::default(),
         epsilon: 50.0,
         delta: 1e-3,
         mode,
@@ -299,7 +310,7 @@ fn a_private_step_takes_the_rounds_that_bounding_takes_and_none_for_noise() {
         train(CostEngine::new(roles()), &job, data(6)).unwrap().1.rounds
     };
     let step = |job: &TrainingJob| rounds(job, 2) - rounds(job, 1);
-    for (mode, extra) in [(BoundMode::Normalise, 18), (BoundMode::Clip, 22)] {
+    for (mode, extra) in [(BoundMode::Normalise, 19), (BoundMode::Clip, 23)] {
         let private = private(mode);
         let mut open = private.clone();
         open.privacy = None;
@@ -330,4 +341,77 @@ fn a_step_of_two_layers_takes_at_most_26_rounds() {
     };
     let step = rounds(3) - rounds(2);
     assert!((10..=26).contains(&step), "{step} rounds");
+}
+
+#[test]
+fn three_parties_agree_on_a_target_and_open_the_model_only_if_it_is_met() {
+    let mut job = job(classifier(), 0.0);
+    let data = data(6);
+    for (accuracy, met) in [(0.05, true), (1.0, false)] {
+        // One step of a low rate leaves some of the test rows wrong.
+        (job.training.max_steps, job.training.learning_rate) = (Some(1), 0.0625);
+        job.targets = TargetsSpec { accuracy: Some(accuracy), ..TargetsSpec::default() };
+        let parties = three_parties(&job, &data);
+        let (_, _, counter) = train(CostEngine::new(roles()), &job, data.clone()).unwrap();
+        let declared = counter.measured();
+        for (i, (outcome, measured)) in parties.into_iter().enumerate() {
+            assert_eq!(outcome.met_target, Some(met), "party {i}");
+            assert_eq!(outcome.model.is_some(), met && job.release.model.contains(&i), "party {i}");
+            // Declared is the run that opens the model, for which the dealer sends nothing.
+            assert_eq!(measured.online[i] == declared.online[i], met || i == 2, "party {i}");
+        }
+    }
+}
+
+/// Network A of the cost tables at batch 128 for 60 steps, with and without privacy, at the same scales and bounds.
+fn network_a(mode: Option<BoundMode>) -> TrainingJob {
+    let relu = LayerSpec::Relu {};
+    let dense = |units| LayerSpec::Dense { units };
+    let model = ModelSpec {
+        input: InputSpec::Features(784),
+        layers: vec![dense(128), relu.clone(), dense(128), relu, dense(10)],
+        loss: Loss::SoftmaxCrossEntropy,
+    };
+    let mut job = job(model, 0.0);
+    (job.training.batch, job.training.learning_rate, job.training.max_steps) = (128, 0.25, Some(60));
+    job.release = Release::default();
+    job.fixed_point =
+        FixedPointSpec { frac: 14, range_bits: 18, weight_bits: 7, ..FixedPointSpec::default() };
+    job.privacy = mode.map(|mode| {
+        let spec = PrivacySpec {
+            unit: "record".to_owned(),
+            unit_rows: None,
+            unit_owners: None,
+            noise: NoiseKind::default(),
+            epsilon: 3.0,
+            delta: 1e-5,
+            mode,
+            clip: 0.25,
+            gamma: (mode == BoundMode::Normalise).then_some(1.0),
+            row_norm: Some(9.0),
+        };
+        Privacy { spec, corrupt: 1 }
+    });
+    job
+}
+
+#[test]
+fn a_private_step_of_network_a_sends_at_most_15_percent_more_bytes() {
+    let bytes_of_a_step = |mode| {
+        let rows = DataSets { train: vec![Rows { owner: 0, rows: 12_800, values: None }], test: vec![] };
+        let mut trainer = Trainer::without_values(CostEngine::new(roles()), &network_a(mode), rows).unwrap();
+        let mut sent = Vec::new();
+        for _ in 0..3 {
+            trainer.step().unwrap();
+            let cost = trainer.engine().measured();
+            sent.push(cost.online_bytes() + cost.offline_bytes());
+        }
+        assert_eq!(sent[2] - sent[1], sent[1] - sent[0]);
+        (sent[2] - sent[1]) as f64
+    };
+    let open = bytes_of_a_step(None);
+    for mode in [BoundMode::Normalise, BoundMode::Clip] {
+        let ratio = bytes_of_a_step(Some(mode)) / open;
+        assert!(ratio <= 1.15, "{mode:?}: {ratio}");
+    }
 }

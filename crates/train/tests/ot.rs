@@ -9,7 +9,7 @@ use tercet_ot::extension::FieldBits;
 use tercet_ot::preprocessing::{CostEngine, join_session};
 use tercet_share::EphemeralKey;
 use tercet_train::spec::{
-    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TrainingSpec,
+    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TargetsSpec, TrainingSpec,
 };
 use tercet_train::{
     DataSets, Outcome, Release, RowValues, Rows, TrainError, Trainer, TrainingJob, plaintext,
@@ -35,7 +35,15 @@ fn job(model: ModelSpec, momentum: f64) -> TrainingJob {
         ..FixedPointSpec::default()
     };
     let release = Release { model: vec![0, 2], accuracy: vec![0, 1, 2], loss: vec![1] };
-    TrainingJob { model, training, fixed_point, standardise: false, privacy: None, release }
+    TrainingJob {
+        model,
+        training,
+        fixed_point,
+        standardise: false,
+        privacy: None,
+        targets: TargetsSpec::default(),
+        release,
+    }
 }
 
 fn classifier() -> ModelSpec {
@@ -104,7 +112,7 @@ fn party(
     data: DataSets,
 ) -> Result<(Outcome, Cost), TrainError> {
     let identities = [[1; 32], [2; 32], [3; 32]];
-    let engine = join_session(transport, FieldBits::default(), key, identities, job.release.policy())?;
+    let engine = join_session(transport, FieldBits::default(), key, identities, job.policy())?;
     train(engine, job, data).map(|(o, c, _)| (o, c))
 }
 

@@ -51,6 +51,7 @@ fn job(epochs: u32) -> TrainingJob {
             range_bits: 5,
             ..FixedPointSpec::default()
         },
+        targets: tercet_train::spec::TargetsSpec::default(),
         standardise: false,
         privacy: None,
         release: Release { model: vec![0], accuracy: vec![0], loss: vec![] },

@@ -123,6 +123,8 @@ fn functions_of_any_magnitude_keep_their_bounds() {
         check(&xs, frac, g, |x| 1.0 / x, |x| two(-10) / x + two(-15));
         let g = |e: &mut Counting, x: &ClearMasked| functions::inverse_sqrt(e, x, low, high);
         check(&xs, frac, g, |x| 1.0 / x.sqrt(), |x| two(-10) / x.sqrt() + two(-15));
+        let g = |e: &mut Counting, x: &ClearMasked| functions::inverse_sqrt_coarse(e, x, low, high);
+        check(&xs, frac, g, |x| 1.0 / x.sqrt(), |x| two(-8) / x.sqrt() + two(-15));
         let g = |e: &mut Counting, x: &ClearMasked| functions::log(e, x, low, high);
         check(&xs, frac, g, f64::ln, |_| two(-10));
     }

@@ -17,6 +17,8 @@ pub enum Reason {
     Accuracy,
     /// The mean training or test loss, one number.
     Loss,
+    /// Whether the model meets the accuracy that the job asks for: one bit.
+    Target,
     /// Column sums and sums of squares, for standardisation.
     Statistics,
     /// A count of values out of range: the range guard.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_FEATURES, SchemaError};
+use crate::features::Features;
 
 /// Size, classes and pixel scale of an image set. Only valid ones exist; see [`IdxSpec::new`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,11 +14,13 @@ pub struct IdxSpec {
     classes: u32,
     mean: f32,
     deviation: f32,
+    features: Features,
 }
 
 impl IdxSpec {
     /// Images of `height` × `width` pixels of one byte, in `classes` classes. A pixel byte b becomes
-    /// (b/255 − `mean`) / `deviation`; mean 0 and deviation 1 leave b/255.
+    /// (b/255 − `mean`) / `deviation`; mean 0 and deviation 1 leave b/255. Other features are computed from b/255, and then
+    /// scaled alike.
     ///
     /// # Errors
     /// [`SchemaError`]: no pixels or too many, fewer than 2 or more than 256 classes, constants that cannot scale.
@@ -28,7 +31,15 @@ impl IdxSpec {
         mean: f32,
         deviation: f32,
     ) -> Result<Self, SchemaError> {
-        RawIdxSpec { height, width, classes, mean, deviation }.try_into()
+        RawIdxSpec { height, width, classes, mean, deviation, features: Features::Pixels }.try_into()
+    }
+
+    /// The same images with other features.
+    ///
+    /// # Errors
+    /// [`SchemaError`]: images too small for them.
+    pub fn with_features(self, features: Features) -> Result<Self, SchemaError> {
+        RawIdxSpec { features, ..self.into() }.try_into()
     }
 
     /// Height, pixels.
@@ -41,7 +52,21 @@ impl IdxSpec {
         self.width
     }
 
-    /// Pixels of an image: the features of a row, row-major.
+    /// Numbers in a row.
+    pub fn features(&self) -> usize {
+        self.features.count(self.height as usize, self.width as usize)
+    }
+
+    /// Appends the row of one image of [`IdxSpec::pixels`] bytes. `shares` is scratch space.
+    pub(crate) fn row(&self, image: &[u8], shares: &mut Vec<f32>, out: &mut Vec<f32>) {
+        shares.clear();
+        shares.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
+        let begun = out.len();
+        self.features.of(shares, self.width as usize, out);
+        out[begun..].iter_mut().for_each(|value| *value = self.scaled(*value));
+    }
+
+    /// Pixels of an image, row-major.
     pub fn pixels(&self) -> usize {
         self.height as usize * self.width as usize
     }
@@ -51,9 +76,13 @@ impl IdxSpec {
         self.classes as usize
     }
 
-    /// The feature of one pixel byte.
+    /// The number for one pixel byte.
     pub fn scale(&self, pixel: u8) -> f32 {
-        (f32::from(pixel) / 255.0 - self.mean) / self.deviation
+        self.scaled(f32::from(pixel) / 255.0)
+    }
+
+    fn scaled(&self, value: f32) -> f32 {
+        (value - self.mean) / self.deviation
     }
 }
 
@@ -68,6 +97,12 @@ struct RawIdxSpec {
     mean: f32,
     #[serde(default = "unit")]
     deviation: f32,
+    #[serde(default, skip_serializing_if = "is_pixels")]
+    features: Features,
+}
+
+fn is_pixels(features: &Features) -> bool {
+    *features == Features::Pixels
 }
 
 fn unit() -> f32 {
@@ -78,10 +113,13 @@ impl TryFrom<RawIdxSpec> for IdxSpec {
     type Error = SchemaError;
 
     fn try_from(raw: RawIdxSpec) -> Result<Self, SchemaError> {
-        let RawIdxSpec { height, width, classes, mean, deviation } = raw;
+        let RawIdxSpec { height, width, classes, mean, deviation, features } = raw;
         let pixels = u64::from(height) * u64::from(width);
         if pixels == 0 || pixels > MAX_FEATURES as u64 {
             return Err(SchemaError::Shape { height, width, most: MAX_FEATURES });
+        }
+        if features.count(height as usize, width as usize) == 0 {
+            return Err(SchemaError::TooSmall { height, width });
         }
         // A label is one byte.
         if !(2..=256).contains(&classes) {
@@ -91,14 +129,14 @@ impl TryFrom<RawIdxSpec> for IdxSpec {
         if !(mean.abs() <= 1e6 && (1e-6..=1e6).contains(&deviation)) {
             return Err(SchemaError::PixelScale { mean, deviation });
         }
-        Ok(Self { height, width, classes, mean, deviation })
+        Ok(Self { height, width, classes, mean, deviation, features })
     }
 }
 
 impl From<IdxSpec> for RawIdxSpec {
     fn from(spec: IdxSpec) -> Self {
-        let IdxSpec { height, width, classes, mean, deviation } = spec;
-        Self { height, width, classes, mean, deviation }
+        let IdxSpec { height, width, classes, mean, deviation, features } = spec;
+        Self { height, width, classes, mean, deviation, features }
     }
 }
 
@@ -125,6 +163,15 @@ mod tests {
     }
 
     #[test]
+    fn features_of_images_have_their_own_number() {
+        for (features, count) in [("pixels", 784), ("pool", 196), ("hog", 486)] {
+            let text = format!("height = 28\nwidth = 28\nclasses = 10\nfeatures = \"{features}\"");
+            let spec: IdxSpec = toml::from_str(&text).unwrap();
+            assert_eq!((spec.features(), spec.pixels()), (count, 784), "{features}");
+        }
+    }
+
+    #[test]
     fn every_unusable_schema_is_refused_by_name() {
         for (text, part) in [
             ("height = 0\nwidth = 28\nclasses = 10", "0 x 28 pixels"),
@@ -134,6 +181,8 @@ mod tests {
             ("height = 1\nwidth = 1\nclasses = 2\ndeviation = 0.0", "deviation 0"),
             ("height = 1\nwidth = 1\nclasses = 2\nmean = nan", "mean NaN"),
             ("height = 1\nwidth = 1\nclasses = 2\nscale = 2", "unknown field"),
+            ("height = 2\nwidth = 28\nclasses = 2\nfeatures = \"hog\"", "2 x 28 pixels"),
+            ("height = 1\nwidth = 1\nclasses = 2\nfeatures = \"sift\"", "unknown variant"),
         ] {
             let error = toml::from_str::<IdxSpec>(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -20,6 +20,8 @@
 //! mean = 0.1307
 //! deviation = 0.3081
 //! ```
+//!
+//! Images may enter as fixed features instead of pixels: `features = "pool"` or `features = "hog"`, see [`Features`].
 
 mod csv;
 mod idx;
@@ -28,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::csv::{CsvSpec, Feature, Label, Standardise};
 pub use self::idx::IdxSpec;
+pub use crate::features::Features;
 
 /// What the rows of a job are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,7 +47,7 @@ impl DataSpec {
     pub fn features(&self) -> usize {
         match self {
             Self::Csv(spec) => spec.features().len(),
-            Self::Idx(spec) => spec.pixels(),
+            Self::Idx(spec) => spec.features(),
         }
     }
 
@@ -128,6 +131,16 @@ pub enum SchemaError {
     Delimiter {
         /// The character given.
         found: char,
+    },
+    /// An image without a single window or cell.
+    #[error(
+        "the data schema has images of {height} x {width} pixels, too small for its features: use pixels"
+    )]
+    TooSmall {
+        /// Height, pixels.
+        height: u32,
+        /// Width, pixels.
+        width: u32,
     },
     /// An image of no or too many pixels.
     #[error("the data schema has images of {height} x {width} pixels: give between 1 and {most} pixels")]

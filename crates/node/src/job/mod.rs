@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tercet_data::DataSpec;
-use tercet_train::spec::{FixedPointSpec, ModelSpec, PrivacySpec, TrainingSpec};
+use tercet_train::spec::{FixedPointSpec, ModelSpec, PrivacySpec, TargetsSpec, TrainingSpec};
 use tercet_train::{Privacy, TrainingJob};
 
 pub use checkpoint::CheckpointSpec;
@@ -124,6 +124,8 @@ struct RawJob {
     #[serde(default)]
     fixed_point: FixedPointSpec,
     privacy: Option<PrivacySpec>,
+    #[serde(default)]
+    targets: TargetsSpec,
     checkpoint: Option<checkpoint::RawCheckpoint>,
     release: release::RawRelease,
 }
@@ -175,6 +177,7 @@ impl Job {
                 fixed_point: raw.fixed_point,
                 standardise: raw.data.standardises_on_shares(),
                 privacy: raw.privacy.map(|spec| Privacy { spec, corrupt: raw.protocol.corrupt() }),
+                targets: raw.targets,
                 release,
             },
             data: raw.data,

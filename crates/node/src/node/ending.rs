@@ -41,6 +41,7 @@ impl Run<'_> {
             tracing::info!("model written to {}", folder.display());
         }
         let record = &mut self.record;
+        record.met_target = outcome.met_target;
         record.steps = outcome.steps;
         record.epochs = outcome.epochs;
         record.metrics = outcome.metrics.clone();
@@ -57,6 +58,15 @@ impl Run<'_> {
         // Last: a record says that everything else is there.
         record.write(&config.out)?;
         self.finished = true;
+        if outcome.met_target == Some(false) {
+            let targets = &job.training.targets;
+            let opened = match targets.open_anyway {
+                true => "opened all the same, as the job says",
+                false => "not opened",
+            };
+            let accuracy = targets.accuracy.unwrap_or_default();
+            tracing::warn!("the model misses targets.accuracy = {accuracy} on the test rows: it is {opened}");
+        }
         tell(&self.record, self.party, outcome.seconds);
         Ok(())
     }

@@ -175,8 +175,14 @@ loss = "softmax-cross-entropy"
         let architecture = Architecture::new(&job.training.model).unwrap();
         let mut trained = init::weights(&architecture, 5, 16);
         trained.layers.iter_mut().for_each(|layer| layer.bias = layer.weight.row(0).to_owned());
-        let outcome =
-            Outcome { steps: 1, epochs: 1, seconds: 1.0, metrics: Vec::new(), model: Some(trained.clone()) };
+        let outcome = Outcome {
+            steps: 1,
+            epochs: 1,
+            seconds: 1.0,
+            metrics: Vec::new(),
+            met_target: None,
+            model: Some(trained.clone()),
+        };
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &job, &trained, &outcome).unwrap();
         let model = model::read(folder.path(), &Limits::default()).unwrap();

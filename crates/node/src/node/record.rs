@@ -63,6 +63,8 @@ pub struct Record {
     pub memory_peak: Option<u64>,
     /// Everything that was opened, to whom and why.
     pub openings: Vec<OpeningRecord>,
+    /// Whether the model met the least accuracy of the job's targets; `null` if the job states none.
+    pub met_target: Option<bool>,
     /// The model's folder, if this party received it.
     pub model: Option<String>,
 }
@@ -164,6 +166,7 @@ impl Record {
             rounds: Rounds::default(),
             memory_peak: None,
             openings: Vec::new(),
+            met_target: None,
             model: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use tercet_data::{Dataset, Limits, Source, load};
+use tercet_data::{DataSpec, Dataset, Limits, Source, csv, load};
 use tercet_train::{DataSets, RowValues, Rows, targets};
 
 use crate::job::{Job, JobParty};
@@ -58,7 +58,27 @@ fn read_set(
             party.name
         );
     }
+    if kind == "training" {
+        check_units(job, source)?;
+    }
     Ok(Some(values(&set, job)?))
+}
+
+/// The guarantee for a unit of several rows holds if no owner brings more of them than the job says.
+fn check_units(job: &Job, source: &Source) -> Result<()> {
+    let Some(spec) = job.training.privacy.as_ref().map(|privacy| &privacy.spec) else { return Ok(()) };
+    let (Some(column), Some(most)) = (spec.unit_column(), spec.unit_rows) else { return Ok(()) };
+    // Images have no columns; the job is refused before.
+    let (Source::Csv { file, rows }, DataSpec::Csv(columns)) = (source, &job.data) else { return Ok(()) };
+    let found = csv::most_rows_of_one(file, columns, column, *rows, &Limits::default())?;
+    if found > most as usize {
+        bail!(
+            "{} has {found} training rows of one `{column}`, but privacy.unit_rows is {most}: leave some of them out, or raise it in \
+             the job, with all parties",
+            file.display()
+        );
+    }
+    Ok(())
 }
 
 fn values(set: &Dataset, job: &Job) -> Result<RowValues> {

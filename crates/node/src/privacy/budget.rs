@@ -193,7 +193,7 @@ impl Charged {
 
     /// Settles what was really spent: nothing if nothing was opened, else the steps up to the last opening.
     pub(super) fn settle(self, plan: &PrivacyPlan, openings: &[OpeningRecord]) -> Result<LedgerEntry> {
-        let spent = openings.iter().map(|opening| plan.participations_after(opening.step)).max().unwrap_or(0);
+        let spent = openings.iter().map(|opening| plan.uses_after(opening.step)).max().unwrap_or(0);
         if !self.settled {
             self.ledger.settle(&self.reservation, &[spent])?;
         }

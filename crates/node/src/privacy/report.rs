@@ -9,9 +9,10 @@ use tercet_data::atomic::{Mode, atomic_write};
 use tercet_engine::{OpeningRecord, Reason};
 use tercet_privacy::accountant::Epsilons;
 use tercet_privacy::accountant::view::Views;
+use tercet_privacy::banded::Banded;
 use tercet_privacy::sensitivity::Sensitivity;
 use tercet_train::privacy::{KAPPA, LayerBounds, PrivacyPlan};
-use tercet_train::spec::BoundMode;
+use tercet_train::spec::{BoundMode, NoiseKind, PrivacySpec};
 
 use super::budget::LedgerEntry;
 use crate::job::{Job, JobParty};
@@ -47,13 +48,17 @@ struct Claim {
     epsilon: f64,
     delta: f64,
     unit: String,
-    neighbours: &'static str,
+    /// Most rows of one unit, all owners together.
+    rows_of_a_unit: u32,
+    neighbours: String,
     statement: String,
 }
 
 #[derive(Debug, Serialize)]
 struct Mechanism {
     name: &'static str,
+    /// Steps over which noise is correlated; 1 for none.
+    bands: usize,
     mode: BoundMode,
     clip: f64,
     gamma: Option<f64>,
@@ -71,9 +76,11 @@ struct Mechanism {
 #[derive(Debug, Serialize)]
 struct Noise {
     law: &'static str,
-    /// Of the honest parties together, over Δ.
+    /// Of the honest parties together, over `sensitivity_units`.
     multiplier: f64,
-    /// Of one party, in units.
+    /// What it is a multiple of, in units: Δ, or for banded noise the sensitivity of the whole training.
+    sensitivity_units: f64,
+    /// Of one party's draws, in units.
     share_deviation_units: f64,
     parties: u32,
     corrupt: u32,
@@ -123,10 +130,11 @@ impl Report {
                 epsilon: spec.epsilon,
                 delta: spec.delta,
                 unit: spec.unit.clone(),
-                neighbours: "one record is added or removed; the order of the others, and their number, stay",
+                rows_of_a_unit: spec.rows_of_a_unit(),
+                neighbours: neighbours(spec),
                 statement: format!(
-                    "Everything that this run opened is ({}, {})-differentially private towards any {} of the three \
-                     parties, and more so towards everyone else, for every single {} of the training rows.",
+                    "Everything that this run opened of the training rows is ({}, {})-differentially private towards any {} of \
+                     the three parties, and more so towards everyone else, for every single {}.",
                     spec.epsilon,
                     spec.delta,
                     counted(plan.corrupt),
@@ -135,14 +143,22 @@ impl Report {
             },
             assumptions: assumptions(job, plan),
             mechanism: Mechanism {
-                name: "noisy gradient descent",
+                name: match spec.noise {
+                    NoiseKind::Independent => "noisy gradient descent",
+                    NoiseKind::Banded { .. } => "noisy gradient descent with banded noise (DP-FTRL)",
+                },
+                bands: plan.strategy.as_ref().map_or(1, Banded::bands),
                 mode: spec.mode,
                 clip: spec.clip,
                 gamma: (spec.mode == BoundMode::Normalise).then(|| spec.gamma()),
                 kappa: KAPPA,
                 rows: job.train_rows(),
                 batch: job.training.training.batch,
-                batches: if full { "all rows in every step" } else { "public, each row once an epoch" },
+                batches: match (full, plan.same_order()) {
+                    (true, _) => "all rows in every step",
+                    (false, false) => "public, each row once an epoch",
+                    (false, true) => "public, the same in every epoch, each row once",
+                },
                 steps_planned: plan.steps,
                 steps_taken: steps,
                 participations: plan.participations,
@@ -151,6 +167,7 @@ impl Report {
             noise: Noise {
                 law: "discrete Gaussian",
                 multiplier: plan.sigma,
+                sensitivity_units: plan.noise_sensitivity,
                 share_deviation_units: plan.share_deviation(),
                 parties: plan.parties,
                 corrupt: plan.corrupt,
@@ -159,7 +176,8 @@ impl Report {
             },
             sensitivity: Delta {
                 parts: plan.sensitivity,
-                formula: "2^f·(1 + κ) + √(Σ (2·2^f_x·A)²·outputs) + √coordinates, for gradients bounded to 1",
+                formula: "2^f·(1 + κ) + √(Σ (2·2^f_x·A)²·outputs) + √coordinates, for gradients bounded to 1; times the rows of a \
+                          unit",
                 layers: plan.layers.clone(),
                 range_probability: plan.range_probability,
             },
@@ -210,7 +228,9 @@ impl Report {
             ("noise multiplier of the honest parties", format!("{:.6}", n.multiplier)),
             ("noise of each party", format!("{}, {:.1} units", n.law, n.share_deviation_units)),
             ("unit", format!("2^-{} of a gradient of norm 1", n.fraction_bits)),
-            ("sensitivity", format!("{:.1} units", d.total)),
+            ("noise is a multiple of", format!("{:.1} units", n.sensitivity_units)),
+            ("bands of noise", m.bands.to_string()),
+            ("sensitivity of a step", format!("{:.1} units", d.total)),
             ("of it, the bound", format!("{:.1}", d.clipped)),
             ("of it, rounding of gradients", format!("{:.1}", d.backward_rounding)),
             ("of it, rounding of coordinates", format!("{:.1} ({})", d.coordinate_rounding, d.coordinates)),
@@ -275,7 +295,7 @@ fn assumptions(job: &Job, plan: &PrivacyPlan) -> Vec<String> {
             job.protocol.name()
         ),
         format!("Each owner shortens its rows to norm {norm} before it shares them, as this program does."),
-        "One row is one record. A person with several rows has a guarantee for each of them alone.".to_owned(),
+        unit_assumption(&plan.spec),
         "Column bounds, classes and numbers of rows in the job were chosen without looking at the rows, or are public."
             .to_owned(),
         "Each operating system's random numbers are unpredictable to the others.".to_owned(),
@@ -283,11 +303,31 @@ fn assumptions(job: &Job, plan: &PrivacyPlan) -> Vec<String> {
     ]
 }
 
+fn neighbours(spec: &PrivacySpec) -> String {
+    let what = match spec.unit_column() {
+        None => "one record is".to_owned(),
+        Some(column) => format!("all rows of one {column} are"),
+    };
+    format!("{what} added or removed; the order of the other rows, and their number, stay")
+}
+
+fn unit_assumption(spec: &PrivacySpec) -> String {
+    match (spec.unit_column(), spec.unit_rows) {
+        (Some(column), Some(rows)) => format!(
+            "No {column} has more than {rows} training rows at one owner, as each owner's program counted in its own file, or rows \
+             at more owners than {}.",
+            spec.rows_of_a_unit() / rows.max(1)
+        ),
+        _ => "One row is one record. A person with several rows has a guarantee for each of them alone."
+            .to_owned(),
+    }
+}
+
 /// Whether the claim covers an opening. Everything opened is computed from weights that carry noise, and from test rows.
 fn opened(record: &OpeningRecord) -> Opened {
     let (covered, why) = match record.opening.reason {
         Reason::Model => (true, "computed from noisy sums alone"),
-        Reason::Accuracy | Reason::Loss => {
+        Reason::Accuracy | Reason::Loss | Reason::Target => {
             (false, "covered for the training rows; the test rows enter it without noise")
         }
         Reason::Statistics | Reason::RangeGuard => (false, "computed from rows without noise"),

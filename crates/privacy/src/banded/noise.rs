@@ -1,15 +1,27 @@
 //! The generator: each party correlates its own stream, at no message.
 //!
-//! Step i draws z from a discrete Gaussian on multiples of 2^−16 of a unit and returns the integer
-//! y_i = round(z_i − Σ_{j≥1} c_j·y_{i−j}). All of it is exact integer arithmetic.
+//! Step i draws an integer z_i from a discrete Gaussian and returns y_i = z_i − r(a_i) with a_i = Σ_{j≥1} c_j·y_{i−j} and r
+//! rounding to the nearest integer. All of it is exact integer arithmetic. How much rounding costs is counted, not neglected:
 //!
-//! Why rounding costs nothing: with u = C·G + z the released R_i = G_i + y_i equals round(u_i − Σ c_j·R_{i−j}), since
-//! c_j·G and the rounding of an integer shift cancel. So one party's R is post-processing of the Gaussian mechanism. With
-//! several parties the others' rounding acts as noise of its own, independent up to the same factor e^{±τ/2} that
-//! bounds any sum of discrete Gaussians ([`crate::discrete`], by Poisson summation over their lattices).
+//! # One party
+//! Released is R = G + y for a sum of gradients G, both integer. A neighbour with D = G − G' gives the same R if its noise is
+//! y' = y + D, that is z'_i = z_i + D_i + r(a_i + Σ c_j·D_{i−j}) − r(a_i). Two roundings differ from the difference of what they
+//! round by less than 1, and by 0 where it is 0; so z' − z = C·D + θ with |θ| < 1, θ not 0 only in the bands − 1 steps after a
+//! participation. Given the R of all steps the map from z to z' is one to one and shifts by integers: R is as private as a
+//! discrete Gaussian on integers of sensitivity ‖C·D‖ + √(times·(bands − 1)·d). G may depend on earlier R: C is lower
+//! triangular (Denisov et al. 2022, Theorem 2.1). θ may depend on earlier draws: shifts whose squares sum up to a bound on every path
+//! compose as one shift of that bound (Smith and Thakurta 2022, "Fully adaptive composition for Gaussian differential privacy").
+//!
+//! # Several honest parties
+//! Only the sum of their noises y¹ + … + yⁿ is seen, and each rounds on its own, so the sum is no stream of this kind. In thought,
+//! split G into n integer parts that differ by at most one: R is the sum of n streams R^p = G^p + y^p, post-processing of n
+//! independent mechanisms. D^p is within 1 of D/n in every coordinate that takes part, so each stream has the sensitivity
+//! (F·(Δ + n·√d) + n·√(times·(bands − 1)·d)) / n = S/n, F of [`Banded::sensitivity`], against its own deviation s. Gaussians compose:
+//! together √n·(S/n)/s = S/(√n·s), as one stream of deviation √n·s and sensitivity S. No sum of discrete Gaussians has to be
+//! compared with one. [`Banded::shift`] is S.
 
 use super::strategy::{Banded, COEFFICIENT_BITS};
-use crate::error::{PrivacyError, positive};
+use crate::error::PrivacyError;
 use crate::sampler::{DiscreteGaussian, Variance};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -25,24 +37,15 @@ pub struct CorrelatedNoise {
 }
 
 impl CorrelatedNoise {
-    /// A stream for `coordinates` integers, of which the n − t honest together give z the standard deviation
-    /// `sigma`·`sensitivity`, `sensitivity` being Δ in units times [`Banded::sensitivity`].
+    /// A stream for `coordinates` integers with z of `variance`, see [`Variance::share`] for the sensitivity [`Banded::shift`].
     ///
     /// # Errors
-    /// As [`Variance::share`] for 2^16 times the sensitivity; no coordinate.
-    pub fn share(
-        strategy: Banded,
-        sigma: f64,
-        sensitivity: f64,
-        parties: u32,
-        corrupt: u32,
-        coordinates: usize,
-    ) -> Result<Self, PrivacyError> {
+    /// No coordinate.
+    pub fn new(strategy: Banded, variance: Variance, coordinates: usize) -> Result<Self, PrivacyError> {
         if coordinates == 0 {
             return Err(PrivacyError::Zero { what: "the number of coordinates" });
         }
-        let fine = positive("the sensitivity in units", sensitivity)? * f64::from(1u32 << COEFFICIENT_BITS);
-        let sampler = DiscreteGaussian::new(Variance::share(sigma, fine, parties, corrupt)?);
+        let sampler = DiscreteGaussian::new(variance);
         let history = Zeroizing::new(vec![0; (strategy.bands() - 1) * coordinates]);
         Ok(Self { strategy, sampler, coordinates, history, next: 0 })
     }
@@ -61,14 +64,14 @@ impl CorrelatedNoise {
         let (past, d) = (self.strategy.bands() - 1, self.coordinates);
         let half = 1i128 << (COEFFICIENT_BITS - 1);
         for (at, value) in out.iter_mut().enumerate() {
-            let mut sum = i128::from(*value);
+            let mut sum = 0i128;
             for j in 1..=past {
                 // The output of j steps ago lies j places before `next`, cyclically.
                 let row = (self.next + past - j) % past;
-                sum -= i128::from(self.strategy.coefficients[j]) * i128::from(self.history[row * d + at]);
+                sum += i128::from(self.strategy.coefficients[j]) * i128::from(self.history[row * d + at]);
             }
             // C⁻¹ is stable: outputs stay within a few thousand σ, far inside 64 bits.
-            *value = ((sum + half) >> COEFFICIENT_BITS) as i64;
+            *value -= ((sum + half) >> COEFFICIENT_BITS) as i64;
         }
         if past > 0 {
             self.history[self.next * d..(self.next + 1) * d].copy_from_slice(out);
@@ -88,10 +91,15 @@ mod tests {
     const STEPS: usize = 60;
     const COORDINATES: usize = 4000;
 
-    fn outputs(bands: usize, sigma: f64) -> (Banded, Vec<Vec<i64>>) {
+    fn stream(strategy: &Banded, deviation: f64, coordinates: usize) -> CorrelatedNoise {
+        let variance = Variance::of_sigma(deviation).expect("supported");
+        CorrelatedNoise::new(strategy.clone(), variance, coordinates).expect("valid")
+    }
+
+    /// Outputs of z with a deviation of 300 units.
+    fn outputs(bands: usize) -> (Banded, Vec<Vec<i64>>) {
         let strategy = Banded::square_root(bands).expect("valid");
-        let mut stream =
-            CorrelatedNoise::share(strategy.clone(), sigma, 100.0, 1, 0, COORDINATES).expect("valid");
+        let mut stream = stream(&strategy, 300.0, COORDINATES);
         let mut rng = ChaCha20Rng::from_seed([5; 32]);
         let mut step = || {
             let mut out = vec![0; COORDINATES];
@@ -109,7 +117,7 @@ mod tests {
 
     #[test]
     fn undoing_the_correlation_gives_back_independent_noise_of_the_stated_variance() {
-        let (strategy, rows) = outputs(8, 3.0);
+        let (strategy, rows) = outputs(8);
         let c = strategy.coefficients();
         let z = |i: usize, at: usize| -> f64 {
             (0..c.len().min(i + 1)).map(|j| c[j] * rows[i - j][at] as f64).sum()
@@ -129,7 +137,7 @@ mod tests {
 
     #[test]
     fn running_sums_carry_the_error_that_is_stated() {
-        let (strategy, rows) = outputs(20, 3.0);
+        let (strategy, rows) = outputs(20);
         let squares = mean((0..COORDINATES).map(|at| {
             let mut sum = 0i64;
             let total: f64 = rows
@@ -148,32 +156,68 @@ mod tests {
         assert!(squares.sqrt() * factor < 0.6 * independent);
     }
 
-    #[test]
-    fn the_released_sum_is_a_function_of_the_gaussian_mechanism_alone() {
-        // Recompute R from u = C·G + z as the module claims, for arbitrary integer updates G.
-        let (strategy, rows) = outputs(5, 2.0);
+    /// The z behind integer outputs: z_i = y_i + r(a_i).
+    fn draws(strategy: &Banded, outputs: &[i64]) -> Vec<i64> {
         let c: Vec<i128> = strategy.coefficients.iter().map(|&c| i128::from(c)).collect();
-        let update = |i: usize| (i as i128 * 7919) % 5003 - 2500;
-        let y = |i: usize| i128::from(rows[i][0]);
-        // y = round(z − Σ c·y): any z in that unit interval will do; take the middle one plus an offset.
-        let z =
-            |i: usize| (1..c.len().min(i + 1)).map(|j| c[j] * y(i - j)).sum::<i128>() + (y(i) << 16) + 12345;
-        let mut released: Vec<i128> = Vec::new();
-        for i in 0..STEPS {
-            let u: i128 = (0..c.len().min(i + 1)).map(|j| c[j] * update(i - j)).sum::<i128>() + z(i);
-            let back: i128 = (1..c.len().min(i + 1)).map(|j| c[j] * released[i - j]).sum();
-            released.push((u - back + (1 << 15)) >> 16);
-            assert_eq!(released[i], update(i) + y(i), "{i}");
+        (0..outputs.len())
+            .map(|i| {
+                let a: i128 = (1..c.len().min(i + 1)).map(|j| c[j] * i128::from(outputs[i - j])).sum();
+                outputs[i] + ((a + (1 << 15)) >> 16) as i64
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_record_shifts_the_draws_by_no_more_than_the_stated_sensitivity_and_rounding_is_needed_for_it() {
+        let (bands, times, separation) = (6, 3, 20);
+        let strategy = Banded::square_root(bands).expect("valid");
+        let participation = Participation { times, separation };
+        let mut rng = ChaCha20Rng::from_seed([7; 32]);
+        let mut worst = 0f64;
+        for start in 0..300 {
+            let mut noise = stream(&strategy, 50.0, 1);
+            let y: Vec<i64> = (0..60)
+                .map(|_| {
+                    let mut out = [0];
+                    noise.step(&mut rng, &mut out).expect("the right length");
+                    out[0]
+                })
+                .collect();
+            // The neighbour that releases the same: its noise makes up for the record's part, 1 unit in each of three steps.
+            let mut neighbour = y.clone();
+            (0..3).for_each(|k| neighbour[start % 20 + 20 * k] += 1);
+            let (z, shifted) = (draws(&strategy, &y), draws(&strategy, &neighbour));
+            let squares: i64 = z.iter().zip(&shifted).map(|(a, b)| (a - b).pow(2)).sum();
+            worst = worst.max((squares as f64).sqrt());
         }
+        let stated = strategy.shift(participation, 1.0, 1, 1).expect("valid");
+        let without = strategy.sensitivity(participation).expect("valid");
+        assert!(worst <= stated, "{worst} of {stated}");
+        assert!(worst > without, "{worst} is within {without} without the rounding");
+    }
+
+    #[test]
+    fn the_stream_is_what_its_draws_say() {
+        // The same seed: z of a stream with one band is y of that stream.
+        let strategy = Banded::square_root(9).expect("valid");
+        let plain = Banded::square_root(1).expect("valid");
+        let run = |strategy: &Banded| {
+            let (mut noise, mut rng) = (stream(strategy, 1e6, 1), ChaCha20Rng::from_seed([3; 32]));
+            let mut out = [0];
+            (0..50)
+                .map(|_| noise.step(&mut rng, &mut out).map(|()| out[0]).expect("the right length"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(draws(&strategy, &run(&strategy)), run(&plain));
     }
 
     #[test]
     fn a_wrong_buffer_is_refused() {
         let strategy = Banded::square_root(3).expect("valid");
-        let mut stream = CorrelatedNoise::share(strategy.clone(), 1.0, 100.0, 3, 1, 10).expect("valid");
+        let mut noise = stream(&strategy, 100.0, 10);
         let mut rng = ChaCha20Rng::from_seed([6; 32]);
-        assert!(stream.step(&mut rng, &mut [0; 9]).is_err() && stream.step(&mut rng, &mut [0; 10]).is_ok());
-        assert!(CorrelatedNoise::share(strategy.clone(), 1.0, 1e9, 3, 1, 10).is_err());
-        assert!(CorrelatedNoise::share(strategy, 1.0, 100.0, 3, 1, 0).is_err());
+        assert!(noise.step(&mut rng, &mut [0; 9]).is_err() && noise.step(&mut rng, &mut [0; 10]).is_ok());
+        let variance = Variance::of_sigma(100.0).expect("supported");
+        assert!(CorrelatedNoise::new(strategy, variance, 0).is_err());
     }
 }

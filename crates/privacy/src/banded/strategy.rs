@@ -1,7 +1,7 @@
 //! The strategy matrix C: coefficients, sensitivity and the error it leaves in running sums.
 
 use crate::accountant::{Event, Mechanism};
-use crate::error::PrivacyError;
+use crate::error::{PrivacyError, positive};
 
 /// Fractional bits of the coefficients. They are multiples of 2^−16 exactly, in noise and accounting alike.
 pub(super) const COEFFICIENT_BITS: u32 = 16;
@@ -95,21 +95,51 @@ impl Banded {
         Ok((participation.times as f64 * squares).sqrt())
     }
 
+    /// S: how far a record moves the draws of one party that rounds as [`super::CorrelatedNoise`] does, times the number of
+    /// `honest` parties, in units. `sensitivity` is Δ of one update, `coordinates` d. Derived there.
+    ///
+    /// # Errors
+    /// As [`Banded::sensitivity`]; a Δ that is not positive; no honest party.
+    pub fn shift(
+        &self,
+        participation: Participation,
+        sensitivity: f64,
+        coordinates: u64,
+        honest: u32,
+    ) -> Result<f64, PrivacyError> {
+        if honest == 0 {
+            return Err(PrivacyError::Zero { what: "the number of honest parties" });
+        }
+        let sensitivity = positive("the sensitivity in units", sensitivity)?;
+        let (n, d) = (f64::from(honest), coordinates as f64);
+        // One honest party splits nothing.
+        let split = if honest == 1 { 0.0 } else { n * d.sqrt() };
+        let after = (participation.times as f64 * (self.bands() - 1) as f64 * d).sqrt();
+        Ok(self.sensitivity(participation)? * (sensitivity + split) + n * after)
+    }
+
     /// What the whole run costs: one Gaussian of noise multiplier `sigma`, the standard deviation of z over the
     /// sensitivity of C·G.
     pub fn event(&self, sigma: f64) -> Event {
         (Mechanism::Gaussian { sigma }, 1)
     }
 
-    /// Root mean square error of the running sums over `steps`, for z of standard deviation 1: ‖A·C⁻¹‖_F/√steps.
-    pub fn running_sum_error(&self, steps: usize) -> f64 {
+    /// The first `steps` coefficients of C⁻¹: what one draw adds to the noise of its own step and the next ones.
+    pub fn inverse(&self, steps: usize) -> Vec<f64> {
         let c = self.coefficients();
         let mut inverse: Vec<f64> = Vec::with_capacity(steps);
-        let (mut sum, mut squares) = (0.0, 0.0);
         for k in 0..steps {
             let back: f64 = (1..c.len().min(k + 1)).map(|j| c[j] * inverse[k - j]).sum();
             inverse.push(if k == 0 { 1.0 } else { -back });
-            sum += inverse[k];
+        }
+        inverse
+    }
+
+    /// Root mean square error of the running sums over `steps`, for z of standard deviation 1: ‖A·C⁻¹‖_F/√steps.
+    pub fn running_sum_error(&self, steps: usize) -> f64 {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for (k, coefficient) in self.inverse(steps).into_iter().enumerate() {
+            sum += coefficient;
             // The k-th coefficient of A·C⁻¹ stands in steps − k rows.
             squares += (steps - k) as f64 * sum * sum;
         }

@@ -81,7 +81,7 @@ impl<E: Engine> Layer<E> for Affine<E> {
         weights: Option<&Weights<E>>,
         input_needed: bool,
     ) -> Result<Backward<E>, EngineError> {
-        let delta = delta.finish(cx, cx.plan.ring)?;
+        let delta = delta.finish(cx, cx.plan.delta_ring)?;
         let input = self.input.take().ok_or_else(|| no_forward("a dense or convolution layer"))?;
         let below = if input_needed {
             let offset = cx.engine.product(&self.input_grad, &delta, &weights_of(weights)?.weight)?;

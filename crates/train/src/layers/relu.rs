@@ -56,11 +56,11 @@ impl<E: Engine> Layer<E> for ReluLayer<E> {
         let gated = match delta {
             Value::Pending { offset, frac } if offset.meta().frac > frac => {
                 let shift = offset.meta().frac - frac;
-                let truncate = Truncate { value: &offset, shift, out: cx.plan.ring };
+                let truncate = Truncate { value: &offset, shift, out: cx.plan.delta_ring };
                 only("a gate", cx.engine.gate(&[Gate { truncate, bit: &bit }])?)?
             }
             delta => {
-                let delta = delta.finish(cx, cx.plan.ring)?;
+                let delta = delta.finish(cx, cx.plan.delta_ring)?;
                 gate_finished(cx.engine, &delta, &bit)?
             }
         };

@@ -109,7 +109,7 @@ fn less_targets<E: Engine>(
         ));
     };
     cx.engine.accumulate(&mut p, &labels, -1, shift)?;
-    functions::finish(cx.engine, &p, cx.plan.gradient, cx.plan.ring)
+    functions::finish(cx.engine, &p, cx.plan.gradient, cx.plan.delta_ring)
 }
 
 /// A public constant in the shape, scale and ring of `like`.

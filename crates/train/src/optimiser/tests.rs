@@ -127,6 +127,9 @@ fn adam_is_refused_where_its_scales_do_not_fit_or_bounds_are_missing() {
     assert!(refused(&slow).contains("a learning rate of 1e-7"), "{}", refused(&slow));
     let mut private = with_adam(Adam::default(), training(1, 16, 0.01));
     let spec = crate::spec::PrivacySpec {
+        unit_rows: None,
+        unit_owners: None,
+        noise: crate::spec::NoiseKind::default(),
         unit: "record".into(),
         epsilon: 8.0,
         delta: 1e-5,

@@ -117,7 +117,14 @@ pub fn train(
     if let Some(by) = &standards {
         fold::fold_plaintext(&mut model, by);
     }
-    Ok(Outcome { steps, epochs: steps.div_ceil(per_epoch) as u32, seconds, metrics, model: Some(model) })
+    Ok(Outcome {
+        steps,
+        epochs: steps.div_ceil(per_epoch) as u32,
+        seconds,
+        metrics,
+        met_target: None,
+        model: Some(model),
+    })
 }
 
 /// Accuracy and mean loss of released weights on rows that this party holds. Features must be scaled as in training.

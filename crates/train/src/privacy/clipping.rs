@@ -7,8 +7,8 @@
 //! Upper bounds: a truncation may come out low by [`TRUNCATION_UNITS`]; each is followed by adding as much, so that the s
 //! computed is never below the true s of the integers that the gradients are products of.
 //!
-//! Rounds: 18 for `normalise`, 22 for `clip` in the `helper` engine, whatever the number of layers. All but the last
-//! truncation is on one number per row and layer.
+//! Rounds: 19 for `normalise`, 23 for `clip` in the `helper` engine, whatever the number of layers, and one less where the ring of δ
+//! spares an opening. All but the last truncation is on one number per row and layer.
 
 use tercet_engine::{Engine, EngineError, Meta, Shared, Sign, Term, Truncate, Var, functions};
 use tercet_share::{Bilinear, Linear, Ring, Tensor, fixed};
@@ -34,7 +34,7 @@ pub(crate) fn bounded<E: Engine>(
 }
 
 /// s of each row, `rows × 1`, never below the true value.
-fn squared_norm<E: Engine>(
+pub(super) fn squared_norm<E: Engine>(
     engine: &mut E,
     scales: &NormScales,
     factors: &[Factors<E>],
@@ -78,7 +78,7 @@ fn above<E: Engine>(engine: &mut E, x: &E::Masked, by: f64) -> Result<E::Masked,
 }
 
 /// c of each row, `rows × 1`: 1 / √(s + γ²) or 1 / √max(s, C²), and 0 where c²·s > (1 + κ)².
-fn checked_factor<E: Engine>(
+pub(super) fn checked_factor<E: Engine>(
     engine: &mut E,
     plan: &PrivacyPlan,
     square: &E::Masked,
@@ -94,7 +94,11 @@ fn checked_factor<E: Engine>(
             largest(engine, square, floor, high)?
         }
     };
-    let root = functions::inverse_sqrt(engine, &rooted, low, high)?;
+    let root = if plan.norms.coarse {
+        functions::inverse_sqrt_coarse(engine, &rooted, low, high)?
+    } else {
+        functions::inverse_sqrt(engine, &rooted, low, high)?
+    };
     let c = functions::finish(engine, &root, factor, Ring::FULL)?;
     enforced(engine, &c, square, (high - low) as u32)
 }
@@ -140,21 +144,37 @@ fn times_bit<E: Engine>(engine: &mut E, x: &E::Masked, bit: &E::Bit) -> Result<E
     engine.polynomial(&[Var::Masked(x), Var::Bit(bit)], &[term], x.meta().frac)
 }
 
-/// δ of every layer times c, truncated to f_δ bits in one call: the rounding that the sensitivity counts.
-fn scaled<E: Engine>(
+/// δ of every layer times c, truncated to f_δ bits in one call: the rounding that the sensitivity counts. Only gradients are made of
+/// it, so the ring of the master weights is enough.
+pub(super) fn scaled<E: Engine>(
     engine: &mut E,
     numeric: &NumericPlan,
     c: &E::Masked,
     factors: Vec<Factors<E>>,
 ) -> Result<Vec<Factors<E>>, EngineError> {
+    let shift = c.meta().frac;
+    // Either the ring of δ is wide enough for one opening in that of the master weights, or the first of two openings is narrow:
+    // what passed the check is at most 1 + κ.
+    let spares = numeric.delta_ring.bits() >= numeric.master_ring.bits() + shift;
+    let narrow = match spares {
+        true => None,
+        false => Some(Ring::new((numeric.gradient + shift + 3).min(numeric.delta_ring.bits()))?),
+    };
     let mut products = Vec::with_capacity(factors.len());
     for Factors { delta, .. } in &factors {
         let wide = engine.linear(c, &Linear::RepeatCols(delta.meta().cols))?;
-        products.push(engine.product(&Bilinear::Hadamard, delta, &wide)?);
+        let product = match narrow {
+            Some(ring) => {
+                let delta = engine.narrow(delta, ring)?;
+                let wide = engine.narrow(&wide, ring)?;
+                engine.product(&Bilinear::Hadamard, &delta, &wide)?
+            }
+            None => engine.product(&Bilinear::Hadamard, delta, &wide)?,
+        };
+        products.push(product);
     }
-    let shift = c.meta().frac;
     let batch: Vec<Truncate<'_, E::Offset>> =
-        products.iter().map(|value| Truncate { value, shift, out: numeric.ring }).collect();
+        products.iter().map(|value| Truncate { value, shift, out: numeric.master_ring }).collect();
     let deltas = engine.truncate(&batch)?;
     Ok(factors.into_iter().zip(deltas).map(|(f, delta)| Factors { input: f.input, delta }).collect())
 }

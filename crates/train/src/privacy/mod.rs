@@ -13,11 +13,20 @@
 //! inverse square root nor any rounding before it can break the guarantee; the one rounding after it, of c_i·δ_i, is a part
 //! of the sensitivity. `plan` turns all this into the noise.
 //!
+//! # Units of several rows
+//! A unit of at most k rows (all owners together) moves the sum of one epoch by at most k bounds in all, however its rows fall into
+//! batches: Σ m_b ≤ k, so Σ m_b² ≤ k². So it counts as one participation an epoch of k times the sensitivity.
+//!
+//! # Correlated noise
+//! With `noise = { kind = "banded", … }` each party correlates its own draws over the steps ([`tercet_privacy::banded`]), every epoch
+//! has the batches of the first, and the whole training is one Gaussian mechanism.
+//!
 //! Ghost norms: Goodfellow, "Efficient per-example gradient computations" (2015); ghost clipping: Li et al. (ICLR 2022).
 //! Here on shares, with integer arithmetic on the whole path between a row and its noise.
 
 pub(crate) mod bounds;
 pub(crate) mod clipping;
+mod local;
 pub(crate) mod noise;
 mod plan;
 pub(crate) mod rows;

@@ -1,15 +1,18 @@
 //! From what the job asks for to the noise: scales of the norms, sensitivity, σ, and what it costs.
 
 use serde::Serialize;
+use tercet_engine::functions;
 use tercet_privacy::PrivacyError;
-use tercet_privacy::accountant::view::{BatchesKnownTo, Run, Sampling, Views, views};
+use tercet_privacy::accountant::view::{BatchesKnownTo, Run, Sampling, Units, Views, views};
 use tercet_privacy::accountant::{Event, Mechanism, Method, Target, calibrate};
+use tercet_privacy::banded::{Banded, Participation};
 use tercet_privacy::sampler::{DiscreteGaussian, Variance};
 use tercet_privacy::sensitivity::{Layer, Sensitivity, sensitivity};
+use tercet_share::Ring;
 
 use crate::architecture::Architecture;
 use crate::scales::NumericPlan;
-use crate::spec::{BoundMode, Optimiser, PrivacySpec, TrainingSpec};
+use crate::spec::{BoundMode, NoiseKind, Optimiser, PrivacySpec, Schedule, TrainingSpec};
 use crate::{Privacy, SpecError, TrainError, TrainingJob};
 
 use super::bounds::{self, LayerBounds, NoiseBound, Steps};
@@ -21,8 +24,17 @@ const PARTIES: u32 = 3;
 /// Share of δ for the event that some weights leave their range, over 1 + e^ε.
 const RANGE_SHARE: f64 = 1e-6;
 
-/// Ring of a private training: norms need the bits.
-const RING_BITS: u32 = 64;
+/// Least deviation of one party's banded draws, in units: far above what the bound of [`tercet_privacy::discrete`] needs, so that
+/// it does not matter whether the noise is counted as one discrete Gaussian or as one of each honest party.
+const LEAST_BANDED: f64 = 1024.0;
+
+/// Least fractional bits of the factors of rows.
+const LEAST_FACTOR_BITS: i32 = 8;
+
+/// Fractional bits of the factors that are worth a wider ring, and how much wider.
+const FACTOR_BITS: u32 = 10;
+/// See [`FACTOR_BITS`].
+const WORTH_BITS: u32 = 4;
 
 /// Everything about the privacy of a training that is known before it starts: the same at all parties.
 #[derive(Clone, Debug)]
@@ -31,8 +43,12 @@ pub struct PrivacyPlan {
     pub spec: PrivacySpec,
     /// Bounds of the dense layers.
     pub layers: Vec<LayerBounds>,
-    /// Δ of one step, in units of 2^−(f_x + f_δ) of a gradient bounded to 1.
+    /// Δ of one step, in units of 2^−(f_x + f_δ) of a gradient bounded to 1, of all rows of one unit.
     pub sensitivity: Sensitivity,
+    /// What the noise is a multiple of, in units: Δ, or of banded noise the sensitivity of the whole training.
+    pub noise_sensitivity: f64,
+    /// How noise is correlated, if it is.
+    pub strategy: Option<Banded>,
     /// Fractional bits of those units.
     pub fraction_bits: u32,
     /// Noise multiplier that the honest parties give together.
@@ -52,6 +68,8 @@ pub struct PrivacyPlan {
     /// Probability that a value leaves its range, part of δ.
     pub range_probability: f64,
     share: Variance,
+    /// The rings of activations and of their gradients.
+    rings: [Ring; 2],
     pub(super) norms: NormScales,
 }
 
@@ -70,6 +88,8 @@ pub(super) struct NormScales {
     pub(super) low: i32,
     /// See `low`.
     pub(super) high: i32,
+    /// Whether a coarse inverse square root is precise enough there.
+    pub(super) coarse: bool,
 }
 
 impl PrivacyPlan {
@@ -87,26 +107,37 @@ impl PrivacyPlan {
                 SpecError::value("data.standardise", "\"shares\" in a private training", expected).into()
             );
         }
-        let numeric = numeric(job)?;
+        let mut numeric = numeric(job)?;
         let steps = Steps::of(job, rows);
         let participations = steps.count.div_ceil(steps.per_epoch).max(1);
         let range_probability = privacy.spec.delta * RANGE_SHARE / (1.0 + privacy.spec.epsilon.exp());
         let delta = privacy.spec.delta * (1.0 - RANGE_SHARE);
         let coordinates = Architecture::new(&job.model)?.parameters() as u64;
         let target = Target { epsilon: privacy.spec.epsilon, delta, method: Method::Exact };
-        let mut sigma = calibrate(target, |sigma| vec![(Mechanism::Gaussian { sigma }, participations)])?;
+        let participation = Participation { times: participations, separation: steps.per_epoch };
+        let strategy = strategy(job, &privacy.spec, participation)?;
+        // Correlated noise makes one mechanism of the whole training.
+        let uses = if strategy.is_some() { 1 } else { participations };
+        let mut sigma = calibrate(target, |sigma| vec![(Mechanism::Gaussian { sigma }, uses)])?;
 
-        let (layers, sensitivity) =
-            sensitivity_of(job, privacy, &numeric, steps, sigma, range_probability, coordinates)?;
+        let noise = Noise { sigma, participation, strategy: strategy.as_ref() };
+        let (layers, sensitivity, noise_sensitivity) =
+            sensitivity_of(job, privacy, &numeric, steps, noise, range_probability, coordinates)?;
+        let [ring, delta_ring] = rings(&numeric, &layers)?;
+        (numeric.ring, numeric.delta_ring) = (ring, delta_ring);
         let run = |sigma: f64| Run {
             sampling: Sampling::Full,
             sigma,
-            steps: steps.count,
-            participations: Some(participations),
+            // For the discrete noise every step counts: as coordinates, where all steps are one mechanism.
+            steps: if uses == participations { steps.count } else { 1 },
+            participations: Some(uses),
             parties: PARTIES,
             corrupt: privacy.corrupt,
             batches_known_to: BatchesKnownTo::Everyone,
-            units: Some(sensitivity.units()),
+            units: Some(Units {
+                sensitivity: noise_sensitivity,
+                coordinates: if uses == participations { coordinates } else { coordinates * steps.count },
+            }),
         };
         // The discrete noise is charged as a slightly narrower continuous one: a hair more of it makes up for that.
         let largest = |views: &Views| {
@@ -124,8 +155,17 @@ impl PrivacyPlan {
             let (epsilon, delta) = (privacy.spec.epsilon, privacy.spec.delta);
             return Err(PrivacyError::Unreachable { epsilon, delta, sigma }.into());
         }
+        let share = Variance::share(sigma, noise_sensitivity, PARTIES, privacy.corrupt)?;
+        if strategy.is_some() && share.sigma() < LEAST_BANDED {
+            return Err(
+                PrivacyError::SigmaRange { sigma: share.sigma(), low: LEAST_BANDED, high: f64::MAX }.into()
+            );
+        }
         Ok(Some(PrivacyPlan {
-            share: Variance::share(sigma, sensitivity.total, PARTIES, privacy.corrupt)?,
+            share,
+            noise_sensitivity,
+            strategy,
+            rings: [ring, delta_ring],
             norms: NormScales::new(&privacy.spec, &numeric, &layers)?,
             spec: privacy.spec.clone(),
             layers,
@@ -142,12 +182,27 @@ impl PrivacyPlan {
         }))
     }
 
+    /// Widens the rings of `numeric`, of the same job, as squared norms need it.
+    pub(crate) fn widen(&self, numeric: &mut NumericPlan) {
+        [numeric.ring, numeric.delta_ring] = self.rings;
+    }
+
+    /// The law of one party's draws, in units.
+    pub fn share(&self) -> &Variance {
+        &self.share
+    }
+
+    /// Coordinates that get noise in every step.
+    pub fn coordinates(&self) -> usize {
+        self.sensitivity.coordinates as usize
+    }
+
     /// The sampler of one party's noise, in units.
     pub fn sampler(&self) -> DiscreteGaussian {
         DiscreteGaussian::new(self.share.clone())
     }
 
-    /// Standard deviation of one party's noise, in units.
+    /// Standard deviation of one party's draws, in units.
     pub fn share_deviation(&self) -> f64 {
         self.share.sigma()
     }
@@ -155,16 +210,25 @@ impl PrivacyPlan {
     /// What the run costs towards a corrupt party, for a budget.
     pub fn events(&self) -> Vec<Event> {
         let sigma = self.views.corrupt_sigma.unwrap_or(self.views.outsider_sigma);
-        vec![(Mechanism::Gaussian { sigma }, self.participations)]
+        vec![(Mechanism::Gaussian { sigma }, self.uses_after(self.steps))]
     }
 
-    /// Steps in which one record took part, after `steps` steps of the training.
-    pub fn participations_after(&self, steps: u64) -> u64 {
-        steps.div_ceil(self.steps_per_epoch).min(self.participations)
+    /// How often the mechanism of [`PrivacyPlan::events`] was used on one unit, after `steps` steps of the training. Correlated noise
+    /// is used once, and in full from the first step on.
+    pub fn uses_after(&self, steps: u64) -> u64 {
+        match self.strategy {
+            Some(_) => steps.min(1),
+            None => steps.div_ceil(self.steps_per_epoch).min(self.participations),
+        }
+    }
+
+    /// Whether every epoch must have the batches of the first: correlated noise relies on the distance between two uses of a record.
+    pub fn same_order(&self) -> bool {
+        self.strategy.is_some()
     }
 }
 
-/// Scales and rings of a training; with privacy, C is in the learning rate and norms have their room.
+/// Scales and rings of a training; with privacy, C is in the learning rate. [`PrivacyPlan::widen`] comes after it.
 pub(crate) fn numeric(job: &TrainingJob) -> Result<NumericPlan, SpecError> {
     let Some(Privacy { spec, .. }) = &job.privacy else {
         return NumericPlan::new(&job.model, &job.training, &job.fixed_point);
@@ -177,31 +241,96 @@ pub(crate) fn numeric(job: &TrainingJob) -> Result<NumericPlan, SpecError> {
     }
     let training =
         TrainingSpec { learning_rate: job.training.learning_rate * spec.clip, ..job.training.clone() };
-    NumericPlan::with_ring(&job.model, &training, &job.fixed_point, RING_BITS)
+    NumericPlan::new(&job.model, &training, &job.fixed_point)
 }
 
-/// Bounds and sensitivity. They depend on each other: noise moves weights, weights bound activations, these scale the rounding,
-/// and the rounding is part of what the noise is a multiple of.
+/// The rings of activations and of their gradients: squared norms of both must fit. A few bits more are worth their bytes if they
+/// spare an opening: see [`super::clipping`].
+fn rings(numeric: &NumericPlan, layers: &[LayerBounds]) -> Result<[Ring; 2], SpecError> {
+    let bits = |norm: f64, frac: u32| (2.0 * (norm.log2() + f64::from(frac)) + 2.0).ceil().max(0.0) as u32;
+    let largest =
+        |each: &dyn Fn(&LayerBounds) -> u32| layers.iter().map(each).fold(numeric.ring.bits(), u32::max);
+    let mut activation = largest(&|l| bits(l.input_norm, numeric.activation));
+    let mut delta = largest(&|l| bits(l.delta_norm, numeric.gradient));
+    let spares = numeric.master_ring.bits() + FACTOR_BITS;
+    if (delta..=delta + WORTH_BITS).contains(&spares) && spares <= 64 {
+        delta = spares;
+    }
+    // A stored bit gates gradients in its own ring or a narrower one.
+    activation = activation.max(delta);
+    let ring = |needs: u32| {
+        Ring::new(needs).map_err(|_| SpecError::Scales {
+            what: "squared norms of a private training need".to_owned(),
+            needs,
+            has: 64,
+            advice: "use fewer steps, a lower learning rate, a smaller clip, or fewer layers or fractional bits",
+        })
+    };
+    Ok([ring(activation)?, ring(delta)?])
+}
+
+/// How the job asks for correlated noise, if it does.
+fn strategy(
+    job: &TrainingJob,
+    spec: &PrivacySpec,
+    participation: Participation,
+) -> Result<Option<Banded>, TrainError> {
+    let NoiseKind::Banded { bands } = spec.noise else { return Ok(None) };
+    let refused = |key: &str, found: String, expected: String| SpecError::value(key, found, expected).into();
+    let most = participation.separation;
+    if participation.times > 1 && bands as u64 > most {
+        let expected = format!("use at most {most}, the steps of an epoch, or smaller batches");
+        return Err(refused("privacy.noise.bands", bands.to_string(), expected));
+    }
+    if spec.rows_of_a_unit() > 1 {
+        let expected =
+            "use \"record\" with banded noise: several rows of a unit may stand in neighbouring batches";
+        return Err(refused("privacy.unit", format!("{:?}", spec.unit), expected.to_owned()));
+    }
+    if job.training.schedule != Schedule::default() {
+        let expected = "use a constant learning rate without warm-up with banded noise";
+        return Err(refused("training.schedule", "not constant".to_owned(), expected.to_owned()));
+    }
+    Ok(Some(Banded::square_root(bands)?))
+}
+
+/// The noise as it is planned so far.
+#[derive(Clone, Copy)]
+struct Noise<'a> {
+    sigma: f64,
+    participation: Participation,
+    strategy: Option<&'a Banded>,
+}
+
+/// Bounds, the sensitivity of one step, and what the noise is a multiple of. They depend on each other: noise moves weights, weights
+/// bound activations, these scale the rounding, and the rounding is part of what the noise is a multiple of.
 fn sensitivity_of(
     job: &TrainingJob,
     privacy: &Privacy,
     numeric: &NumericPlan,
     steps: Steps,
-    sigma: f64,
+    noise: Noise<'_>,
     range_probability: f64,
     coordinates: u64,
-) -> Result<(Vec<LayerBounds>, Sensitivity), TrainError> {
+) -> Result<(Vec<LayerBounds>, Sensitivity, f64), TrainError> {
     let fraction_bits = numeric.activation + numeric.gradient;
     let scale = f64::from(fraction_bits).exp2();
     // All parties' noise over that of the honest ones; a hair for the discretisation.
-    let all = (f64::from(PARTIES) / f64::from(PARTIES.saturating_sub(privacy.corrupt).max(1))).sqrt() * 1.001;
+    let honest = PARTIES.saturating_sub(privacy.corrupt).max(1);
+    let all = (f64::from(PARTIES) / f64::from(honest)).sqrt() * 1.001;
+    let rows = privacy.spec.rows_of_a_unit();
+    let of_noise = |sensitivity: f64| match noise.strategy {
+        None => Ok(sensitivity),
+        Some(banded) => banded.shift(noise.participation, sensitivity, coordinates, honest),
+    };
     let dense = Architecture::new(&job.model)?.layers().iter().filter(|l| l.weight().is_some()).count();
     let events = steps.count as f64 * dense as f64;
     let ln_tail = (events / range_probability).ln();
     let mut rounding = 0.0;
     for _ in 0..50 {
-        let noise = NoiseBound { deviation: sigma * (1.0 + KAPPA + rounding) * all, ln_tail };
-        let layers = bounds::layers(job, &privacy.spec, numeric, steps, noise, rounding)?;
+        let largest = of_noise(scale * (1.0 + KAPPA + rounding) * f64::from(rows))? / scale;
+        let bound = NoiseBound { deviation: noise.sigma * largest * all, ln_tail, strategy: noise.strategy };
+        let layers = bounds::layers(job, &privacy.spec, numeric, steps, bound, rounding)?;
         let units = layers.iter().map(|layer| Layer {
             // Each output's δ is off by so many units of 2^−f_δ, which are 2^f_x units of a gradient.
             input_norm: layer.input_norm * TRUNCATION_UNITS * f64::from(numeric.activation).exp2(),
@@ -210,7 +339,8 @@ fn sensitivity_of(
         let found = sensitivity(fraction_bits, 1.0, KAPPA, &units.collect::<Vec<_>>(), coordinates)?;
         let needed = (found.total - found.clipped) / scale;
         if needed <= rounding {
-            return Ok((layers, found));
+            let found = found.of_rows(rows);
+            return Ok((layers, found, of_noise(found.total)?));
         }
         rounding = needed * 1.01;
     }
@@ -226,14 +356,6 @@ impl NormScales {
             has,
             advice: "use fewer steps, a lower learning rate, a smaller clip, or fewer layers or fractional bits",
         };
-        let largest = |norm: fn(&LayerBounds) -> f64| layers.iter().map(norm).fold(0.0, f64::max);
-        let (a, d) = (largest(|l| l.input_norm), largest(|l| l.delta_norm));
-        for (norm, frac) in [(a, plan.activation), (d, plan.gradient)] {
-            let needs = 2.0 * (norm.log2() + f64::from(frac)) + 2.0;
-            if needs > 62.0 {
-                return Err(wide("squared norms", needs.ceil(), RING_BITS));
-            }
-        }
         // A hundredth more for the margins that are added.
         let square = 1.01 * layers.iter().map(|l| (l.input_norm * l.delta_norm).powi(2)).sum::<f64>();
         let bits = square.log2().max(0.0).ceil() + 1.0;
@@ -248,8 +370,13 @@ impl NormScales {
         // c²·s must not wrap: 2 · factor + square + (high − low) + 3 bits; s itself and its root need high + square ≤ 60.
         let room = 60 - (high - low) - 1;
         let square_bits = (12 - low).max(8).min(room / 3).min(60 - high.max(0));
-        let factor = ((room - square_bits) / 2).min(18);
-        if square_bits < (4 - low).max(4) || factor < 8 {
+        let mut factor = ((room - square_bits) / 2).min(18);
+        // Few enough, the truncation after the factor is one opening instead of two.
+        let spare = plan.delta_ring.bits() as i32 - plan.master_ring.bits() as i32;
+        if spare >= FACTOR_BITS as i32 {
+            factor = factor.min(spare);
+        }
+        if square_bits < (4 - low).max(4) || factor < LEAST_FACTOR_BITS {
             return Err(wide(
                 "the factors of gradients",
                 f64::from(4 - low.min(0) + 16 + high - low + 4),
@@ -264,6 +391,14 @@ impl NormScales {
         if input + delta <= square_bits || input < 2 || delta < 2 {
             return Err(wide("squared norms", bits + f64::from(square_bits) + 4.0, 60));
         }
-        Ok(NormScales { input, delta, square: square_bits, factor: factor as u32, low, high })
+        Ok(NormScales {
+            input,
+            delta,
+            square: square_bits,
+            factor: factor as u32,
+            low,
+            high,
+            coarse: functions::coarse_fits(low, high),
+        })
     }
 }

@@ -2,8 +2,10 @@
 
 use ndarray::{Array1, Array2};
 use tercet_clear::ClearEngine;
-use tercet_engine::{Engine, EngineError, Meta, Opening, Policy, Reason, Rule, Shared};
+use tercet_engine::{Cost, Engine, EngineError, Meta, Opening, Policy, Reason, Rule, Shared};
 use tercet_helper::local::{self, Program};
+use tercet_helper::{CostEngine, Roles};
+use tercet_net::PartyId;
 use tercet_privacy::PrivacyError;
 use tercet_privacy::sampler::{DiscreteGaussian, Variance, check_variance};
 use tercet_share::{Ring, Tensor, fixed};
@@ -12,12 +14,15 @@ use super::noise::Noise;
 use super::{KAPPA, PrivacyPlan, clipping, numeric};
 use crate::fixtures::{RELU, data, dense, features, image, job, training};
 use crate::layers::Factors;
-use crate::spec::{BoundMode, FixedPointSpec, LayerSpec, Loss, PrivacySpec};
+use crate::spec::{BoundMode, FixedPointSpec, LayerSpec, Loss, NoiseKind, PrivacySpec, Schedule};
 use crate::{NumericPlan, Privacy, TrainError, Trainer, TrainingJob};
 
 fn spec(mode: BoundMode) -> PrivacySpec {
     PrivacySpec {
         unit: "record".to_owned(),
+        unit_rows: None,
+        unit_owners: None,
+        noise: NoiseKind::default(),
         epsilon: 1.0,
         delta: 1e-5,
         mode,
@@ -48,7 +53,10 @@ fn network(mode: BoundMode) -> TrainingJob {
 const ROWS: usize = 60;
 
 fn plans(job: &TrainingJob) -> (NumericPlan, PrivacyPlan) {
-    (numeric(job).unwrap(), PrivacyPlan::new(job, ROWS).unwrap().unwrap())
+    let plan = PrivacyPlan::new(job, ROWS).unwrap().unwrap();
+    let mut numeric = numeric(job).unwrap();
+    plan.widen(&mut numeric);
+    (numeric, plan)
 }
 
 fn clear() -> ClearEngine {
@@ -72,9 +80,9 @@ impl Numbers {
     }
 }
 
-fn shared(e: &mut ClearEngine, rows: &Array2<f64>, frac: u32) -> <ClearEngine as Engine>::Masked {
-    let meta = Meta { rows: rows.nrows(), cols: rows.ncols(), frac, ring: Ring::FULL };
-    let values = fixed::encode_all(rows.iter().copied(), frac, Ring::FULL).unwrap();
+fn shared(e: &mut ClearEngine, rows: &Array2<f64>, frac: u32, ring: Ring) -> <ClearEngine as Engine>::Masked {
+    let meta = Meta { rows: rows.nrows(), cols: rows.ncols(), frac, ring };
+    let values = fixed::encode_all(rows.iter().copied(), frac, ring).unwrap();
     e.public(&Tensor::from_vec(meta.rows, meta.cols, values), meta).unwrap()
 }
 
@@ -97,7 +105,10 @@ fn factors(
                 a.row_mut(row).assign(&numbers.row(inputs, 0.999 * largest * part.max(0.05)));
                 d.row_mut(row).assign(&numbers.row(outputs, 0.999 * bounds.delta_norm * part));
             }
-            Factors { input: shared(e, &a, numeric.activation), delta: shared(e, &d, numeric.gradient) }
+            Factors {
+                input: shared(e, &a, numeric.activation, numeric.ring),
+                delta: shared(e, &d, numeric.gradient, numeric.delta_ring),
+            }
         })
         .collect()
 }
@@ -183,6 +194,41 @@ fn rows_are_scaled_by_the_factor_of_their_gradient_over_all_layers() {
 }
 
 #[test]
+fn bounding_costs_its_norms_its_factors_and_its_scaling() {
+    let (numeric, plan) = plans(&network(BoundMode::Clip));
+    let mut e = CostEngine::new(Roles::new(PartyId::ALL[0], PartyId::ALL[1], PartyId::ALL[2]).unwrap());
+    let factors = |e: &mut CostEngine| -> Vec<Factors<CostEngine>> {
+        let of = |e: &mut CostEngine, cols, frac, ring| {
+            let meta = Meta { rows: 100, cols, frac, ring };
+            e.public(&Tensor::zeros(100, cols), meta).unwrap()
+        };
+        let widths = [(8, 6), (6, 3)];
+        let part = |(a, d)| Factors {
+            input: of(e, a, numeric.activation, numeric.ring),
+            delta: of(e, d, numeric.gradient, numeric.delta_ring),
+        };
+        widths.into_iter().map(part).collect()
+    };
+    let all = factors(&mut e);
+    let begin = e.measured();
+    let square = clipping::squared_norm(&mut e, &plan.norms, &all).unwrap();
+    let norms = e.measured();
+    let factor = clipping::checked_factor(&mut e, &plan, &square).unwrap();
+    let factors_found = e.measured();
+    clipping::scaled(&mut e, &numeric, &factor, all).unwrap();
+    let scaled = e.measured();
+    let all = factors(&mut e);
+    clipping::bounded(&mut e, &numeric, &plan, all).unwrap();
+    assert_eq!(e.measured() - scaled, scaled - begin, "nothing else is sent");
+    // Norms and factors are of rows, whatever the width of the layers; scaling is of every δ.
+    let bytes = |cost: Cost| cost.online_bytes() + cost.offline_bytes();
+    assert_eq!((norms - begin).rounds, 4);
+    assert!(bytes(norms - begin) < 100 * 300, "{}", bytes(norms - begin));
+    assert!(bytes(factors_found - norms) < 100 * 1200, "{}", bytes(factors_found - norms));
+    assert!(bytes(scaled - factors_found) < 100 * 9 * 33, "{}", bytes(scaled - factors_found));
+}
+
+#[test]
 fn a_factor_that_breaks_the_bound_counts_as_zero() {
     let mut e = clear();
     let squares = [0.25, 1.0, 4.0, 30.0, 100.0];
@@ -192,8 +238,8 @@ fn a_factor_that_breaks_the_bound_counts_as_zero() {
     let column = |pick: fn(&(f64, f64)) -> f64| {
         Array2::from_shape_vec((rows.len(), 1), rows.iter().map(pick).collect()).unwrap()
     };
-    let square = shared(&mut e, &column(|r| r.0), 16);
-    let c = shared(&mut e, &column(|r| r.1), 16);
+    let square = shared(&mut e, &column(|r| r.0), 16, Ring::FULL);
+    let c = shared(&mut e, &column(|r| r.1), 16, Ring::FULL);
     let kept = clipping::enforced(&mut e, &c, &square, 12).unwrap().decode();
     for ((s, c), kept) in rows.iter().zip(kept.column(0)) {
         let expected = if c * s.sqrt() <= 1.0 + KAPPA { *c } else { 0.0 };
@@ -215,8 +261,8 @@ fn the_rounding_terms_of_the_sensitivity_are_needed() {
         let a = Numbers(5).row(8, 3.0 + 0.02 * f64::from(step)).insert_axis(ndarray::Axis(0));
         let d = Array2::from_elem((1, 64), 0.3);
         let factors = vec![Factors {
-            input: shared(&mut e, &a, numeric.activation),
-            delta: shared(&mut e, &d, numeric.gradient),
+            input: shared(&mut e, &a, numeric.activation, numeric.ring),
+            delta: shared(&mut e, &d, numeric.gradient, numeric.delta_ring),
         }];
         let bounded = clipping::bounded(&mut e, &numeric, &plan, factors).unwrap();
         worst = worst.max(contributions(&bounded, &numeric)[0]);
@@ -225,10 +271,11 @@ fn the_rounding_terms_of_the_sensitivity_are_needed() {
     assert!(worst <= plan.sensitivity.total, "{worst} of {}", plan.sensitivity.total);
 }
 
-/// Adds each party's noise to zeros and opens the sum; `quiet` adds none.
+/// Adds each party's noise of `steps` steps to zeros and opens the sums; `quiet` adds none.
 struct NoiseOnly<'a> {
     plan: &'a PrivacyPlan,
     count: usize,
+    steps: usize,
     quiet: Option<usize>,
 }
 
@@ -238,21 +285,26 @@ impl Program for NoiseOnly<'_> {
     fn run<E: Engine>(&self, e: &mut E) -> Result<Self::Output, EngineError> {
         let meta = Meta { rows: self.count, cols: 1, frac: 0, ring: Ring::FULL };
         let zeros = e.public(&Tensor::zeros(self.count, 1), meta)?;
-        let (weight, bias) = (e.lift(&zeros)?, e.lift(&zeros)?);
-        let mut gradients = [crate::layers::Gradient { weight, bias }];
-        if Some(e.party()) != self.quiet {
-            Noise::new(self.plan).unwrap().add(e, &mut gradients)?;
+        let mut noise = Noise::new(self.plan).unwrap();
+        let mut all = Vec::new();
+        for _ in 0..self.steps {
+            let (weight, bias) = (e.lift(&zeros)?, e.lift(&zeros)?);
+            let mut gradients = [crate::layers::Gradient { weight, bias }];
+            if Some(e.party()) != self.quiet {
+                noise.add(e, &mut gradients)?;
+            }
+            let sums = e.remask(&[&gradients[0].weight, &gradients[0].bias])?;
+            let opening = Opening { reason: Reason::Model, what: "noise".to_owned(), to: vec![0] };
+            let opened = e.reveal(&[&sums[0], &sums[1]], opening)?;
+            all.extend(opened.iter().flatten().flat_map(|t| t.iter().map(|&v| v as i64)));
         }
-        let sums = e.remask(&[&gradients[0].weight, &gradients[0].bias])?;
-        let opening = Opening { reason: Reason::Model, what: "noise".to_owned(), to: vec![0] };
-        let opened = e.reveal(&[&sums[0], &sums[1]], opening)?;
-        Ok(opened.map(|t| t.iter().flatten().map(|&v| v as i64).collect()))
+        Ok((e.party() == 0).then_some(all))
     }
 }
 
 fn noise_of_three(plan: &PrivacyPlan, quiet: Option<usize>) -> Vec<i64> {
     let policy = Policy::new(vec![Rule { reason: Reason::Model, to: vec![0] }]);
-    let [opened, ..] = local::run(&NoiseOnly { plan, count: 10_000, quiet }, &policy).unwrap();
+    let [opened, ..] = local::run(&NoiseOnly { plan, count: 10_000, steps: 1, quiet }, &policy).unwrap();
     opened.unwrap()
 }
 
@@ -299,7 +351,7 @@ fn both_views_of_a_planned_run_are_within_its_epsilon() {
         assert!(outside < corrupt, "{outside} {corrupt}");
         // Three batches an epoch, four epochs: a record takes part four times.
         assert_eq!((plan.steps, plan.participations), (12, 4));
-        assert_eq!([0, 1, 3, 4, 12].map(|steps| plan.participations_after(steps)), [0, 1, 1, 2, 4]);
+        assert_eq!([0, 1, 3, 4, 12].map(|steps| plan.uses_after(steps)), [0, 1, 1, 2, 4]);
     }
     let mut two = linear(BoundMode::Clip);
     let one = PrivacyPlan::new(&two, ROWS).unwrap().unwrap();
@@ -307,6 +359,97 @@ fn both_views_of_a_planned_run_are_within_its_epsilon() {
     let two = PrivacyPlan::new(&two, ROWS).unwrap().unwrap();
     let ratio = two.share_deviation() / one.share_deviation();
     assert!((ratio - 2f64.sqrt()).abs() < 0.01, "one honest party's noise alone must do: {ratio}");
+}
+
+/// A linear model on 60 rows with noise correlated over the three batches of an epoch.
+fn banded(bands: usize) -> TrainingJob {
+    let mut job = linear(BoundMode::Clip);
+    job.privacy.as_mut().unwrap().spec.noise = NoiseKind::Banded { bands };
+    job
+}
+
+#[test]
+fn banded_noise_is_a_multiple_of_the_sensitivity_of_the_whole_training() {
+    let (_, plan) = plans(&banded(3));
+    let c = [1.0, 0.5, 0.375];
+    let squares: f64 = c.iter().map(|c| c * c).sum();
+    // A record takes part in four steps, three apart: four columns of three bands.
+    let exact = plan.sensitivity.total * (4.0 * squares).sqrt();
+    let over = plan.noise_sensitivity - exact;
+    assert!(over > 0.0 && over < 1000.0, "rounding is {over} units of {exact}");
+    let (_, independent) = plans(&linear(BoundMode::Clip));
+    assert_eq!(independent.noise_sensitivity, independent.sensitivity.total);
+    // One Gaussian of the whole training, against one of each of four steps.
+    assert!((independent.sigma / plan.sigma - 2.0).abs() < 1e-4, "{} {}", independent.sigma, plan.sigma);
+    assert_eq!([0, 1, 3, 12].map(|steps| plan.uses_after(steps)), [0, 1, 1, 1]);
+    assert_eq!(plan.events().len(), 1);
+    let corrupt = plan.views.corrupt_party.unwrap().best();
+    assert!(corrupt <= 1.0 && corrupt > 0.999, "{corrupt}");
+}
+
+#[test]
+fn banded_noise_of_three_parties_undone_is_independent_noise_of_the_planned_variance() {
+    let (_, mut plan) = plans(&banded(3));
+    let (count, steps, c) = (1000, 4, [1.0, 0.5, 0.375]);
+    plan.sensitivity.coordinates = 2 * count as u64;
+    let policy = Policy::new(vec![Rule { reason: Reason::Model, to: vec![0] }]);
+    let draws = |quiet| {
+        let [opened, ..] = local::run(&NoiseOnly { plan: &plan, count, steps, quiet }, &policy).unwrap();
+        let y: Vec<f64> = opened.unwrap().into_iter().map(|v| v as f64).collect();
+        let d = 2 * count;
+        assert_eq!(y.len(), steps * d);
+        let z = (0..steps * d).map(|at| {
+            let (step, place) = (at / d, at % d);
+            let back = (0..c.len().min(step + 1)).map(|j| c[j] * y[(step - j) * d + place]);
+            back.sum::<f64>().round() as i64
+        });
+        (z.collect::<Vec<_>>(), y)
+    };
+    let stated = 3.0 * plan.share_deviation().powi(2);
+    let (z, y) = draws(None);
+    check_variance(&z, stated).unwrap();
+    // Correlated it is: neighbouring steps take noise back.
+    let product: f64 =
+        y.iter().zip(&y[2 * count..]).map(|(a, b)| a * b).sum::<f64>() / (3.0 * 2.0 * count as f64);
+    assert!(product < -0.3 * stated, "{product} of {stated}");
+    for quiet in 0..3 {
+        check_variance(&draws(Some(quiet)).0, stated).unwrap_err();
+    }
+}
+
+#[test]
+fn banded_noise_lets_a_training_of_many_small_batches_learn_more() {
+    let run = |bands: usize| {
+        let mut job = banded(bands);
+        (job.training.batch, job.training.epochs, job.training.learning_rate) = (20, 4, 0.5);
+        job.fixed_point.weight_bits = 12;
+        job.fixed_point.range_bits = 16;
+        job.privacy.as_mut().unwrap().spec.clip = 1.0;
+        let rows = data(&job.model, 800, 400);
+        let mut trainer = Trainer::new(ClearEngine::new(job.policy()).strict(), &job, rows).unwrap();
+        let outcome = trainer.run(&mut |_, _| {}).unwrap();
+        assert!(trainer.engine().violations().is_empty());
+        outcome.metrics[0].loss.unwrap()
+    };
+    let (independent, banded) = (run(1), run(40));
+    assert!(banded < 0.8 * independent, "{banded} {independent}");
+}
+
+#[test]
+fn a_unit_of_several_rows_gets_as_much_more_noise() {
+    let record = plans(&linear(BoundMode::Clip)).1;
+    for (rows, owners, times) in [(1, Some(1), 1.0), (4, Some(1), 4.0), (2, Some(3), 6.0), (2, None, 6.0)] {
+        let mut job = linear(BoundMode::Clip);
+        job.fixed_point.weight_bits = 12;
+        job.fixed_point.range_bits = 16;
+        let spec = &mut job.privacy.as_mut().unwrap().spec;
+        (spec.unit, spec.unit_rows, spec.unit_owners) = ("patient".to_owned(), Some(rows), owners);
+        let plan = plans(&job).1;
+        assert_eq!(plan.sigma, record.sigma);
+        // The rounding of bounded gradients depends a little on the ranges.
+        let ratio = plan.share_deviation() / record.share_deviation();
+        assert!((ratio / times - 1.0).abs() < 0.01, "{rows} {owners:?}: {ratio} instead of {times}");
+    }
 }
 
 #[test]
@@ -319,7 +462,7 @@ fn a_private_training_learns_and_is_never_the_same_twice() {
         job.fixed_point.weight_bits = 8;
         let rows = data(&job.model, 600, 200);
         let run = || {
-            let engine = ClearEngine::new(job.release.policy()).strict();
+            let engine = ClearEngine::new(job.policy()).strict();
             let mut trainer = Trainer::new(engine, &job, rows.clone()).unwrap();
             let outcome = trainer.run(&mut |_, _| {}).unwrap();
             assert!(trainer.engine().violations().is_empty());
@@ -366,7 +509,29 @@ fn what_cannot_be_private_is_refused_in_one_sentence() {
         refused(&|job| privacy(job).delta = delta, "privacy.delta is");
     }
     refused(&|job| privacy(job).epsilon = 0.0, "privacy.epsilon is 0");
-    refused(&|job| privacy(job).unit = "patient".to_owned(), "privacy.unit is \"patient\"");
+    refused(&|job| privacy(job).unit = String::new(), "privacy.unit is empty");
+    refused(&|job| privacy(job).unit = "patient".to_owned(), "privacy.unit_rows is missing");
+    refused(&|job| privacy(job).unit_rows = Some(2), "privacy.unit_rows is 2; leave it out");
+    let patients = |job: &mut TrainingJob, rows, owners| {
+        let spec = privacy(job);
+        (spec.unit, spec.unit_rows, spec.unit_owners) = ("patient".to_owned(), Some(rows), owners);
+    };
+    refused(&|job| patients(job, 0, None), "privacy.unit_rows is 0");
+    refused(&|job| patients(job, 2, Some(4)), "privacy.unit_owners is 4");
+    let banded = |job: &mut TrainingJob, bands| privacy(job).noise = NoiseKind::Banded { bands };
+    // Three batches an epoch.
+    refused(&|job| banded(job, 4), "privacy.noise.bands is 4; use at most 3");
+    refused(&|job| banded(job, 0), "1 to 4096 bands");
+    let both = |job: &mut TrainingJob| {
+        banded(job, 2);
+        patients(job, 2, None);
+    };
+    refused(&both, "use \"record\" with banded noise");
+    let falling = |job: &mut TrainingJob| {
+        banded(job, 2);
+        job.training.schedule = Schedule::Step { every: 1, factor: 0.5, warm_up: 0 };
+    };
+    refused(&falling, "constant learning rate without");
     refused(&|job| privacy(job).clip = f64::INFINITY, "privacy.clip is inf");
     refused(&|job| privacy(job).row_norm = Some(0.0), "privacy.row_norm is 0");
     refused(&|job| privacy(job).mode = BoundMode::Clip, "privacy.gamma");

@@ -68,8 +68,10 @@ pub struct NumericPlan {
     pub weight_bits: u32,
     /// R: ring of inputs, activations and gradients.
     pub ring: Ring,
-    /// Ring of master weights and velocities: R, but with Adam a wider one.
+    /// Ring of master weights and velocities: R, but with Adam a wider one, and R is wider in some private trainings.
     pub master_ring: Ring,
+    /// The ring of gradients of activations where layers are connected; R but for a private training.
+    pub delta_ring: Ring,
     /// L: ring of forward and backward products.
     pub product_ring: Ring,
     /// Ring that weights are truncated into.
@@ -124,16 +126,6 @@ impl NumericPlan {
         training: &TrainingSpec,
         fixed: &FixedPointSpec,
     ) -> Result<NumericPlan, SpecError> {
-        NumericPlan::with_ring(model, training, fixed, 0)
-    }
-
-    /// The same, with at least `ring_bits` bits in the ring R.
-    pub(crate) fn with_ring(
-        model: &ModelSpec,
-        training: &TrainingSpec,
-        fixed: &FixedPointSpec,
-        ring_bits: u32,
-    ) -> Result<NumericPlan, SpecError> {
         training.validate()?;
         fixed.validate()?;
         let architecture = Architecture::new(model)?;
@@ -177,11 +169,11 @@ impl NumericPlan {
         // With Adam, G is the mean gradient with b more fractional bits.
         let gradient = adam.map_or(0, |a| summed + a.mean_bits + a.gradient_bits + 3);
         let master_least = (master + fixed.weight_bits + 2).max(velocity);
-        let least = product_bits
-            .max(fixed.range_bits + f_x + 3)
-            .max(gradient)
-            .max(ring_bits)
-            .max(layer_bits(&architecture, fixed, gradient_bits));
+        let least = product_bits.max(fixed.range_bits + f_x + 3).max(gradient).max(layer_bits(
+            &architecture,
+            fixed,
+            gradient_bits,
+        ));
         // The two rings are one without Adam: its gradients are known modulo R. With Adam a wider one of the master weights
         // costs nothing.
         let alone = adam.is_some();
@@ -225,6 +217,7 @@ impl NumericPlan {
             gradient_bits,
             weight_bits: fixed.weight_bits,
             ring,
+            delta_ring: ring,
             master_ring,
             product_ring,
             weight_ring: if decays { master_ring } else { product_ring },

@@ -7,6 +7,7 @@ mod model;
 mod optimiser;
 mod privacy;
 mod schedule;
+mod targets;
 mod training;
 
 pub use error::SpecError;
@@ -14,9 +15,10 @@ pub use fixed_point::FixedPointSpec;
 pub(crate) use model::MAX_SIZE;
 pub use model::{InputSpec, LayerSpec, Loss, ModelSpec};
 pub use optimiser::{Adam, Optimiser};
-pub use privacy::{BoundMode, PrivacySpec};
+pub use privacy::{BoundMode, NoiseKind, PrivacySpec};
 pub use schedule::Schedule;
 pub(crate) use schedule::power;
+pub use targets::TargetsSpec;
 pub use training::TrainingSpec;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tercet_net::memory::{self, MemoryTransport, Tap};
 use tercet_ot::extension::FieldBits;
 use tercet_share::EphemeralKey;
 use tercet_train::spec::{
-    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TrainingSpec,
+    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TargetsSpec, TrainingSpec,
 };
 use tercet_train::{DataSets, Outcome, Release, RowValues, Rows, TrainError, Trainer, TrainingJob};
 
@@ -53,7 +53,15 @@ fn job() -> TrainingJob {
         ..FixedPointSpec::default()
     };
     let release = Release { model: vec![0, 1, 2], accuracy: vec![0, 1, 2], loss: vec![0, 1, 2] };
-    TrainingJob { model, training, fixed_point, standardise: true, privacy: None, release }
+    TrainingJob {
+        model,
+        training,
+        fixed_point,
+        standardise: true,
+        privacy: None,
+        targets: TargetsSpec::default(),
+        release,
+    }
 }
 
 /// The rows as `me` has them: those of others are missing.

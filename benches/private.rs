@@ -1,0 +1,86 @@
+//! What privacy costs: one training step of network A (784-128-128-10), batches of 128 rows, with and without `[privacy]`, by three parties of
+//! the helper protocol over memory and over QUIC on loopback, at the same scales and bounds. One run, so that ratios can be taken; the
+//! bytes are declared, exact, and compared with the traffic.
+//!
+//! The parts of the extra time: the noise of one party for one step is measured alone; the rest is bounding, whose rounds are printed.
+//! Rows are synthetic with a fixed seed; all parties share the cores of this machine, one kernel thread each.
+
+#![allow(clippy::print_stdout, reason = "the declared costs are part of the result")]
+
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use tercet_benches::{Link, Network, Session, Threads, Training, check_traffic, declared_step, synthetic};
+use tercet_privacy::sampler::local_rng;
+use tercet_train::privacy::PrivacyPlan;
+use tercet_train::spec::{BoundMode, FixedPointSpec, NoiseKind, PrivacySpec};
+use tercet_train::{Privacy, TrainingJob};
+
+const BATCH: usize = 128;
+
+/// The job of the trainings. Bounds and noise are planned for 60 private steps; the bench goes on beyond them, which changes no cost.
+fn job(mode: Option<BoundMode>) -> TrainingJob {
+    let mut job = Network::a().job(BATCH);
+    job.fixed_point =
+        FixedPointSpec { frac: 14, range_bits: 18, weight_bits: 7, ..FixedPointSpec::default() };
+    job.privacy = mode.map(|mode| {
+        let spec = PrivacySpec {
+            unit: "record".to_owned(),
+            unit_rows: None,
+            unit_owners: None,
+            noise: NoiseKind::default(),
+            epsilon: 3.0,
+            delta: 1e-5,
+            mode,
+            clip: 0.25,
+            gamma: (mode == BoundMode::Normalise).then_some(1.0),
+            row_norm: Some(9.0),
+        };
+        Privacy { spec, corrupt: 1 }
+    });
+    job
+}
+
+fn private(c: &mut Criterion) {
+    let data = synthetic(784, 10, BATCH);
+    let trainings =
+        [("open", None), ("normalise", Some(BoundMode::Normalise)), ("clip", Some(BoundMode::Clip))];
+    let mut open_bytes = 0;
+    for (name, mode) in trainings {
+        let mut job = job(mode);
+        // Four batches an epoch.
+        (job.training.epochs, job.training.max_steps) = (15, Some(60));
+        let step = declared_step(&job, &data).expect("the rows fit the job");
+        let bytes = step.online_bytes() + step.offline_bytes();
+        if mode.is_none() {
+            open_bytes = bytes;
+        }
+        let ratio = bytes as f64 / open_bytes as f64;
+        println!("{name}: {} rounds, {bytes} bytes a step, {ratio:.4} of open", step.rounds);
+        if let Some(plan) = PrivacyPlan::new(&job, 4 * BATCH).expect("the job can be private") {
+            let (sampler, mut rng) = (plan.sampler(), local_rng().expect("the system has randomness"));
+            let mut noise = vec![0; plan.coordinates()];
+            let mut group = c.benchmark_group("noise of one party for one step");
+            group.sample_size(20);
+            group.bench_function(name, |bench| bench.iter(|| sampler.fill(&mut rng, &mut noise)));
+            group.finish();
+        }
+        for (variant, link) in [("in memory", Link::Memory), ("QUIC", Link::Quic)] {
+            let mut group = c.benchmark_group(format!("private step, batch {BATCH}, {variant}"));
+            group
+                .sample_size(10)
+                .warm_up_time(Duration::from_secs(1))
+                .measurement_time(Duration::from_secs(3));
+            let mut session = Session::start(link, Threads::Each(1), &job, &data).expect("the parties join");
+            group.bench_function(BenchmarkId::new("A", name), |bench| {
+                bench.iter_custom(|steps| session.steps(steps).expect("the training goes on"));
+            });
+            check_traffic(&session, &step).expect("a step costs what is declared");
+            session.finish().expect("the parties leave in good order");
+            group.finish();
+        }
+    }
+}
+
+criterion_group!(benches, private);
+criterion_main!(benches);

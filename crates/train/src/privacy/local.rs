@@ -1,0 +1,107 @@
+//! Randomness of one party's noise: its own, from the operating system, and fast.
+//!
+//! A training draws noise for every coordinate in every step, some thirty bytes each. The generator of the masks makes them at several
+//! gigabytes a second; here its key comes from the operating system and is known to nobody else.
+
+use std::convert::Infallible;
+
+use rand_core::{Rng, TryCryptoRng, TryRng};
+use tercet_privacy::PrivacyError;
+use tercet_privacy::sampler::local_rng;
+use tercet_share::kernel::chacha;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Words made at once: they stay in the first-level cache.
+const WORDS: usize = 1024;
+
+/// ChaCha12 with a secret key, one stream for every buffer. Wiped when dropped.
+pub(crate) struct LocalRng {
+    key: Zeroizing<[u8; 32]>,
+    stream: u64,
+    words: Zeroizing<Vec<u64>>,
+    used: usize,
+}
+
+impl LocalRng {
+    /// A generator with a fresh key.
+    ///
+    /// # Errors
+    /// The operating system gave no randomness.
+    pub(crate) fn new() -> Result<LocalRng, PrivacyError> {
+        let mut key = Zeroizing::new([0; 32]);
+        local_rng()?.fill_bytes(key.as_mut_slice());
+        Ok(LocalRng { key, stream: 0, words: Zeroizing::new(vec![0; WORDS]), used: WORDS })
+    }
+
+    fn next(&mut self) -> u64 {
+        if self.used == WORDS {
+            chacha::key_stream(&self.key, self.stream, &mut self.words);
+            // 2^64 streams of 8 KiB do not run out.
+            self.stream += 1;
+            self.used = 0;
+        }
+        let word = self.words[self.used];
+        // A word that was given out is not kept.
+        self.words[self.used] = 0;
+        self.used += 1;
+        word
+    }
+}
+
+impl TryRng for LocalRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.next() as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.next())
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        let mut chunks = out.chunks_exact_mut(8);
+        for chunk in &mut chunks {
+            chunk.copy_from_slice(&self.next().to_le_bytes());
+        }
+        let rest = chunks.into_remainder();
+        if !rest.is_empty() {
+            let mut word = self.next().to_le_bytes();
+            rest.copy_from_slice(&word[..rest.len()]);
+            word.zeroize();
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for LocalRng {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_successive_streams_and_none_is_kept() {
+        let mut rng = LocalRng::new().unwrap();
+        let mut expected = vec![0; 2 * WORDS];
+        for (stream, words) in expected.chunks_mut(WORDS).enumerate() {
+            chacha::key_stream(&rng.key, stream as u64, words);
+        }
+        let mut bytes = vec![0; 8 * (WORDS + 100)];
+        rng.fill_bytes(&mut bytes);
+        let words = bytes.chunks(8).map(|b| u64::from_le_bytes(b.try_into().unwrap()));
+        assert!(words.eq(expected[..WORDS + 100].iter().copied()));
+        assert_eq!(rng.next_u64(), expected[WORDS + 100]);
+        let mut odd = [0; 11];
+        rng.fill_bytes(&mut odd);
+        assert_eq!(odd[..8], expected[WORDS + 101].to_le_bytes());
+        assert_eq!(odd[8..], expected[WORDS + 102].to_le_bytes()[..3]);
+        assert!(rng.words[..rng.used].iter().all(|word| *word == 0));
+    }
+
+    #[test]
+    fn two_generators_have_nothing_in_common() {
+        let [mut a, mut b] = [LocalRng::new().unwrap(), LocalRng::new().unwrap()];
+        assert!((0..100).all(|_| a.next_u64() != b.next_u64()));
+    }
+}
