@@ -88,7 +88,7 @@ fn the_private_breast_cancer_job_reaches_95_percent_within_3_points_of_float() {
         })
         .collect();
     reached.sort_by(f64::total_cmp);
-    println!("float {float}, private {reached:?}");
+    eprintln!("float {float}, private {reached:?}");
     let median = reached[reached.len() / 2];
     assert!(median >= 0.95, "{reached:?}");
     assert!(float - median <= 0.03, "{float} in floating point, {reached:?}");

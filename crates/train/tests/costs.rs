@@ -76,13 +76,13 @@ fn step(model: ModelSpec) -> (u64, f64) {
 #[test]
 fn a_step_of_the_dense_network_sends_at_most_6_megabytes_in_60_rounds() {
     let (rounds, megabytes) = step(network_a());
-    println!("{rounds} rounds, {megabytes:.2} MB");
+    eprintln!("{rounds} rounds, {megabytes:.2} MB");
     assert!(megabytes <= 6.0 && rounds <= 60);
 }
 
 #[test]
 fn a_step_of_the_convolutional_network_sends_at_most_200_megabytes() {
     let (rounds, megabytes) = step(network_c());
-    println!("{rounds} rounds, {megabytes:.1} MB");
+    eprintln!("{rounds} rounds, {megabytes:.1} MB");
     assert!(megabytes <= 200.0);
 }
