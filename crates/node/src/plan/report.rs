@@ -180,6 +180,11 @@ fn notes(job: &Job, link: Link, ranges: &[LayerRange]) -> Vec<&'static str> {
     let protocol = job.protocol;
     let mut notes =
         vec!["estimates are for machines like this one, with nothing else on them: expect half to twice"];
+    if protocol == Protocol::Ot {
+        notes.push(
+            "every step is counted like the first: who owns how many rows of a batch varies, and with it what each party sends",
+        );
+    }
     if protocol == Protocol::Ot && link != Link::Local {
         notes.push(
             "the rounds of preprocessing are not declared and not in the time: with a delay it takes longer",
