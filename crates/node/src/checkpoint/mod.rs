@@ -11,7 +11,7 @@
 //! STATE/<hash of the job>/step-00000000000000000050.tck  one checkpoint, 0600
 //! ```
 //!
-//! * [`format`]: the bytes of a checkpoint, read within bounds and to the last byte;
+//! * [`mod@format`]: the bytes of a checkpoint, read within bounds and to the last byte;
 //! * [`sealed`]: the file's header and seal: another job, party, run or step, or a changed bit, does not open;
 //! * [`folder`]: the files, written whole or not at all, pruned, and forgotten at the end;
 //! * [`writer`]: writing beside the training.

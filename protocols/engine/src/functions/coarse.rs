@@ -13,10 +13,9 @@ use crate::{Engine, EngineError, Meta, Shared, Sign, Term, Var};
 const OCTAVES: i32 = 2;
 
 /// Largest relative error, a truncation of v that is off by 1.5 units included.
-const LARGEST_ERROR: f64 = 1.0 / 192.0;
+const LARGEST_ERROR: f64 = 1.0 / 160.0;
 
-/// 1 / √x for 2^`low` ≤ x ≤ 2^`high`, where [`coarse_fits`]. Error at most 2^−7.5 / √x + 2^−15 on shares, and 2^−8 / √x + 2^−15 for
-/// truncations that round to nearest.
+/// 1 / √x for 2^`low` ≤ x ≤ 2^`high`, where [`coarse_fits`]. Error at most 2^−7.3 / √x + 2^−15, truncations on shares included.
 ///
 /// As [`super::inverse_sqrt`], with comparisons at every other power of two, and with 2^−top and 2^(−top/2), both linear in the bits,
 /// opened under masks before they are multiplied: no monomial then has a bit in it. Rounds: one comparison, of

@@ -28,7 +28,7 @@
 //! | [`reciprocal`] | 5 | 2^low ≤ x ≤ 2^high | 2^−10 / x |
 //! | [`inverse_sqrt`] | 5 | 2^low ≤ x ≤ 2^high | 2^−10 / √x |
 //! | [`inverse_sqrt_parts`], in parts | 13 at most, all | 2^low ≤ x < 2^high | 2^−7 / √x |
-//! | [`inverse_sqrt_coarse`] | 6 | 2^low ≤ x ≤ 2^high | 2^−8 / √x |
+//! | [`inverse_sqrt_coarse`] | 6 | 2^low ≤ x ≤ 2^high | 2^−7.3 / √x |
 //! | [`log`] | 5 | 2^low ≤ x ≤ 2^high | 2^−10 |
 //! | [`softmax`], 2 classes | 3 + d | differences < 2^w | 2^−11 |
 //! | [`softmax`], 3 to 10 classes | 13 | differences < 2^w | 2^−10 |
