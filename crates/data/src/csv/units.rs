@@ -86,7 +86,7 @@ mod tests {
     fn a_missing_column_and_a_row_of_nobody_are_refused_by_name_and_line() {
         let missing = count("x,y\n1,a\n", None).unwrap_err().to_string();
         assert!(missing.contains("patient"), "{missing}");
-        let empty = count("patient,x,y\np1,1,a\n,2,b\n", None).unwrap_err().to_string();
-        assert!(empty.contains("patient") && empty.contains('3') && !empty.contains("p1"), "{empty}");
+        let empty = count("patient,x,y\nanna-berta,1,a\n,2,b\n", None).unwrap_err().to_string();
+        assert!(empty.contains("patient") && empty.contains('3') && !empty.contains("anna"), "{empty}");
     }
 }

@@ -257,7 +257,7 @@ fn a_peer_that_computes_another_session_is_named() {
 #[test]
 fn garbage_instead_of_ready_is_an_error_that_names_the_party() {
     for garbage in
-        [&[0xff; 300][..], b"tercet\0\0\x01\0\0\0\xff\xff\xff\xff", b"tercet\0\0\x01\0\0\0\x04\0\0\0abcd"]
+        [&[0xff; 300][..], b"tercet\0\0\x02\0\0\0\xff\xff\xff\xff", b"tercet\0\0\x02\0\0\0\x04\0\0\0abcd"]
     {
         let Stage { a, b: _b, c, roster } = stage();
         let a = spawn(a, &roster, PROTOCOL_VERSION);
