@@ -49,9 +49,9 @@ pub struct PeerStatus {
     pub here: bool,
     /// Since when, milliseconds since 1970.
     pub since: u64,
-    /// The step of this party when it was lost.
+    /// The step of this party when it was lost, until it is back.
     pub lost_at_step: Option<u64>,
-    /// What was seen of it last, if it was lost.
+    /// What was seen of it last, if it was the one that ended the session.
     pub reason: Option<String>,
 }
 
@@ -165,18 +165,28 @@ impl Status {
         }
     }
 
-    /// A peer came or went.
-    pub fn peer(&self, name: &str, here: bool, lost: Option<(u64, String)>) {
+    /// A peer came or went. What was seen when it was lost stays until it is back.
+    pub fn peer(&self, name: &str, here: bool) {
         self.set(|state| {
             let Some(peer) = state.peers.iter_mut().find(|peer| peer.name == name) else { return };
-            if peer.here != here || lost.is_some() {
+            if peer.here != here {
                 peer.since = now();
             }
             peer.here = here;
-            let (step, reason) = lost.unzip();
-            // What was seen when it was lost stays until it is back.
-            peer.lost_at_step = if here { None } else { step.or(peer.lost_at_step) };
-            peer.reason = if here { None } else { reason.or(peer.reason.take()) };
+            if here {
+                (peer.lost_at_step, peer.reason) = (None, None);
+            }
+        });
+    }
+
+    /// A session ended early at `step`: every peer is lost until it is back, the one called `name` for `reason`.
+    pub fn lost(&self, step: u64, name: Option<&str>, reason: &str) {
+        self.set(|state| {
+            let at = now();
+            for peer in &mut state.peers {
+                (peer.here, peer.since, peer.lost_at_step) = (false, at, Some(step));
+                peer.reason = (name == Some(peer.name.as_str())).then(|| reason.to_owned());
+            }
         });
     }
 

@@ -76,11 +76,15 @@ fn a_killed_party_of_any_role_is_named_waited_for_and_the_run_goes_on_by_itself(
         running[dying].take().unwrap().kill();
         let watching = (dying + 1) % 3;
         let seen = until(&net, watching, "waiting", |state| state.doing == Doing::Waiting);
-        let lost = seen.peers.iter().find(|peer| !peer.here && peer.reason.is_some());
-        assert!(lost.is_some() && seen.until.is_some() && seen.checkpoint.is_some(), "{seen:?}");
+        // Whoever told this party of it, and whether or not that one is back already: the one that is gone is named.
+        let lost = seen.peers.iter().find(|peer| peer.name == NAMES[dying]).unwrap();
+        assert!(!lost.here && lost.lost_at_step.is_some(), "{seen:?}");
+        assert!(seen.reason.is_some() && seen.until.is_some() && seen.checkpoint.is_some(), "{seen:?}");
         let told = tercet().args(["status", "--node"]).arg(net.config(watching)).output().unwrap();
         let told = String::from_utf8(told.stdout).unwrap();
-        assert!(told.contains("waiting for a lost party") && told.contains(": lost for"), "{told}");
+        assert!(told.contains("waiting for a lost party"), "{told}");
+        let line = told.lines().find(|line| line.contains(&format!("{} as ", NAMES[dying]))).unwrap();
+        assert!(line.contains(": lost for"), "{told}");
         let told = tercet().args(["status", "--config"]).arg(net.config(dying)).output().unwrap();
         assert!(String::from_utf8(told.stdout).unwrap().contains("gone: its process ended"));
         let log = fs::read_to_string(net.home(watching).join("node.log")).unwrap();

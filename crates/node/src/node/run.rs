@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use tercet_net::quic::{Arrivals, QuicTransport};
-use tercet_net::{NetError, PartyId, Transport};
+use tercet_net::{NetError, Party, PartyId, Transport};
 use tercet_train::DataSets;
 
 use super::connect::{self, Joined, Purpose, Waiting};
@@ -179,7 +179,7 @@ impl Run<'_> {
         let joined = loop {
             let status = self.status.clone();
             let names = PartyId::ALL.map(|party| self.job.parties[party.index()].name.clone());
-            let told = move |peer: PartyId, here: bool| status.peer(&names[peer.index()], here, None);
+            let told = move |peer: PartyId, here: bool| status.peer(&names[peer.index()], here);
             let wait = Waiting {
                 longest: until.saturating_duration_since(Instant::now()),
                 stop: Some(self.stop.shared()),
@@ -347,9 +347,8 @@ impl Run<'_> {
             rejoin.as_secs()
         );
         let reason = fault.to_string();
-        if let Some(party) = fault.party() {
-            self.status.peer(party.name(), false, Some((step, reason.clone())));
-        }
+        // The session is over with both: a third party that is lost may be known only through the one that told of it.
+        self.status.lost(step, fault.party().map(Party::name), &reason);
         self.status.set(|state| {
             (state.doing, state.reason) = (Doing::Waiting, Some(reason));
             state.until = Some(now() + rejoin.as_millis() as u64);
