@@ -78,13 +78,24 @@ fn data(me: usize) -> DataSets {
 struct Masks(Arc<Mutex<HashSet<[u8; 32]>>>);
 
 impl Masks {
-    /// Notes a pad. Short ones repeat by chance and prove nothing; nor does what is zero by construction, as the excess of a
-    /// mask is where no dealer is.
+    /// Notes a pad, which no other pad of any party may equal. Short ones repeat by chance and prove nothing; nor does what is
+    /// zero by construction, as the excess of a mask is where no dealer is.
     fn note(&self, words: &[u64], bits: u32) {
+        self.insert(None, words, bits);
+    }
+
+    /// Notes what `party` holds of something dealt. The other holders' shares of it may be equal: two shares of a product of
+    /// many bits are, where all 160 products of a step are zero.
+    fn note_share(&self, party: PartyId, words: &[u64], bits: u32) {
+        self.insert(Some(party), words, bits);
+    }
+
+    fn insert(&self, holder: Option<PartyId>, words: &[u64], bits: u32) {
         if words.len() as u64 * u64::from(bits) < 128 || words.iter().all(|word| *word == 0) {
             return;
         }
         let mut hash = Sha256::new();
+        hash.update([holder.map_or(u8::MAX, |party| party.index() as u8)]);
         words.iter().for_each(|word| hash.update(word.to_le_bytes()));
         let new = self.0.lock().unwrap().insert(hash.finalize().into());
         assert!(new, "a mask of {} x {bits} bits was drawn twice", words.len());
@@ -139,13 +150,15 @@ impl<T: Transport, S: Source<T>> Source<T> for Noting<S> {
         parts: &[Part],
         recipes: F,
     ) -> Result<Vec<Dealt>, EngineError> {
+        let me = wire.transport().me();
         let dealt = self.inner.deal(wire, op, purpose, label, parts, recipes)?;
         for (dealt, part) in dealt.iter().zip(parts) {
             match (dealt, part) {
-                (Dealt::Elements(v), Part::Elements { bits, .. }) => self.masks.note(v, *bits),
-                (Dealt::Bits(b), _) => self.masks.note(&b.expand(), 1),
+                (Dealt::Elements(v), Part::Elements { bits, .. }) => self.masks.note_share(me, v, *bits),
+                (Dealt::Bits(b), _) => self.masks.note_share(me, &b.expand(), 1),
                 (Dealt::OneHot(w), _) => {
-                    self.masks.note(&w.iter().map(|w| u64::from(*w)).collect::<Vec<_>>(), 16);
+                    let words: Vec<_> = w.iter().map(|w| u64::from(*w)).collect();
+                    self.masks.note_share(me, &words, 16);
                 }
                 _ => {}
             }
