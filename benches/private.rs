@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tercet_benches::{Link, Network, Session, Threads, Training, check_traffic, declared_step, synthetic};
-use tercet_privacy::sampler::local_rng;
+use tercet_privacy::sampler::LocalRng;
 use tercet_train::privacy::PrivacyPlan;
 use tercet_train::spec::{BoundMode, FixedPointSpec, NoiseKind, PrivacySpec};
 use tercet_train::{Privacy, TrainingJob};
@@ -58,7 +58,7 @@ fn private(c: &mut Criterion) {
         let ratio = bytes as f64 / open_bytes as f64;
         println!("{name}: {} rounds, {bytes} bytes a step, {ratio:.4} of open", step.rounds);
         if let Some(plan) = PrivacyPlan::new(&job, 4 * BATCH).expect("the job can be private") {
-            let (sampler, mut rng) = (plan.sampler(), local_rng().expect("the system has randomness"));
+            let (sampler, mut rng) = (plan.sampler(), LocalRng::new().expect("the system has randomness"));
             let mut noise = vec![0; plan.coordinates()];
             let mut group = c.benchmark_group("noise of one party for one step");
             group.sample_size(20);

@@ -10,7 +10,7 @@ mod goodness;
 
 use goodness::chi_square;
 use std::time::Instant;
-use tercet_privacy::sampler::{DiscreteGaussian, Variance, local_rng};
+use tercet_privacy::sampler::{DiscreteGaussian, LocalRng, Variance};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count = std::env::args().nth(1).map_or(Ok(10_000_000), |text| text.parse::<usize>())?;
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     for sigma in [0.5, 1.0, 3.7, 100.0, 1e4, 1e6] {
         let law = DiscreteGaussian::new(Variance::of_sigma(sigma)?);
-        let mut rng = local_rng()?;
+        let mut rng = LocalRng::new()?;
         let start = Instant::now();
         let samples = law.samples(&mut rng, count);
         let rate = count as f64 / start.elapsed().as_secs_f64();

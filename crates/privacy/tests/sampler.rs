@@ -6,7 +6,7 @@ use goodness::chi_square;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tercet_privacy::PrivacyError;
-use tercet_privacy::sampler::{DiscreteGaussian, Variance, check_variance, local_rng};
+use tercet_privacy::sampler::{DiscreteGaussian, LocalRng, Variance, check_variance};
 
 fn sampler(sigma: f64) -> DiscreteGaussian {
     DiscreteGaussian::new(Variance::of_sigma(sigma).expect("supported"))
@@ -87,6 +87,6 @@ fn adding_noise_to_a_share_wraps_around_the_ring() {
 #[test]
 fn local_generators_differ() {
     let law = sampler(1e6);
-    let draw = || law.samples(&mut local_rng().expect("the system has randomness"), 20);
+    let draw = || law.samples(&mut LocalRng::new().expect("the system has randomness"), 20);
     assert_ne!(*draw(), *draw());
 }

@@ -1,69 +1,67 @@
 //! Exact samples from the discrete Gaussian N_ℤ(0, σ²) of Canonne, Kamath and Steinke 2020.
 //!
-//! With a step k of about σ/4, a candidate is x = k·z + u: z ≥ 0 from a cumulative table with probability
+//! With a step k, a power of two between σ/4 and σ/2, a candidate is x = k·z + u: z ≥ 0 from a cumulative table with probability
 //! proportional to e^{−z²k²/2σ²}, u uniform in 0..k, accepted with probability e^{−u(u+2kz)/2σ²}, then a random sign,
 //! with −0 refused. The accepted law is exactly the stated one for any step (the method of Ducas et al. 2013).
 //!
-//! Exact: σ² is a fraction, every decision compares a random real with a number known to any precision. The common path
-//! settles a decision with 64 bits of both and a proven error bound; where these do not suffice (below 2^−55 a
-//! candidate) exact arithmetic continues with more bits. No floating point decides anything.
+//! Exact: σ² is a fraction, every decision compares a random real with a number known to any precision. Three stages share the
+//! work, and each goes on with more bits of the same reals: `lanes` settles a decision with 32 bits of both and a proven error
+//! bound, many candidates at once; what it leaves open (below 2^−24 of the candidates) is settled with 64 bits and
+//! a proven error bound, one at a time; and where these do not suffice either (below 2^−55) exact arithmetic continues.
+//! No floating point decides anything.
 //!
 //! Constant time: all candidates cost the same work whatever their value, and in rejection sampling the number of
-//! candidates does not depend on the accepted values. What remains is the continuation at a tie.
+//! candidates does not depend on the accepted values. What remains is the continuation of an open decision.
+//!
+//! Samples cost 13 random bytes a candidate. Noise of a training is drawn with [`LocalRng`].
 
 mod check;
 mod exact;
 mod exp;
+mod lanes;
+mod local;
 mod table;
 mod variance;
 
 pub use check::check_variance;
+pub use local::LocalRng;
 pub use variance::{SIGMA_RANGE, Variance};
 
-use crate::error::PrivacyError;
 use exp::Reciprocal;
+use lanes::{BLOCK, LANES, Stage, Words};
 use num_bigint::BigUint;
-use rand_chacha::ChaCha20Rng;
-use rand_core::{CryptoRng, SeedableRng};
+use rand_core::CryptoRng;
 use table::Table;
-use zeroize::{Zeroize, Zeroizing};
+use tercet_share::kernel::Isa;
+use zeroize::Zeroizing;
 
-/// The table serves standard deviations of at most this many steps.
-const TABLE_SIGMA: f64 = 4.0;
+/// Blocks of candidates whose randomness is drawn at once.
+const BLOCKS: usize = 8;
 
-/// Candidates whose randomness is drawn at once, three words each.
-const CANDIDATES: usize = 64;
-const CANDIDATE_BYTES: usize = 24;
+/// Candidates of a block that are usually accepted: tells how many blocks to draw for the last samples.
+const USUAL: usize = 48;
 
 /// A sampler for one σ. It holds tables only, no secret.
 #[derive(Debug, Clone)]
 pub struct DiscreteGaussian {
     variance: Variance,
-    step: u64,
-    /// 2^63 modulo the step: the words that would bias a uniform draw below the step.
-    bias: u64,
+    step_bits: u32,
     table: Table,
     reciprocal: Reciprocal,
-}
-
-/// A generator seeded with 32 bytes from the operating system: noise must never come from a seed that a peer knows.
-///
-/// # Errors
-/// The operating system gave no randomness.
-pub fn local_rng() -> Result<ChaCha20Rng, PrivacyError> {
-    let mut seed = Zeroizing::new([0u8; 32]);
-    getrandom::fill(seed.as_mut_slice()).map_err(|error| PrivacyError::OsRandomness(error.to_string()))?;
-    Ok(ChaCha20Rng::from_seed(*seed))
+    stage: Stage,
 }
 
 impl DiscreteGaussian {
     /// A sampler for N_ℤ(0, `variance`).
     pub fn new(variance: Variance) -> Self {
-        // Any step gives the same law; this one keeps the table short and acceptance above 0.8.
-        let step = (variance.sigma() / TABLE_SIGMA).ceil().max(1.0) as u64;
-        let table = Table::new(&variance, step);
+        // Any step gives the same law; this one keeps the table short and acceptance above 0.83. The comparison is exact, because the
+        // error bound of the lanes rests on σ/k ≥ 2.
+        let fits = |bits: u32| variance.denominator() << (2 * bits + 2) <= *variance.numerator();
+        let step_bits = (1..=lanes::U_BITS).take_while(|&bits| fits(bits)).last().unwrap_or(0);
+        let table = Table::new(&variance, 1 << step_bits);
         let reciprocal = Reciprocal::of(&variance);
-        Self { variance, step, bias: (1 << 63) % step, table, reciprocal }
+        let stage = Stage::new(&variance, &table, step_bits);
+        Self { variance, step_bits, table, reciprocal, stage }
     }
 
     /// The parameter σ².
@@ -83,25 +81,42 @@ impl DiscreteGaussian {
         square_sum / (1.0 + (1..200).map(|x| 2.0 * weight(x)).sum::<f64>())
     }
 
-    /// Fills `out` with independent samples, in units. `rng` must be local and secret, see [`local_rng`].
+    /// Fills `out` with independent samples, in units. `rng` must be local and secret, see [`LocalRng`].
     pub fn fill(&self, rng: &mut (impl CryptoRng + ?Sized), out: &mut [i64]) {
-        let mut bytes = [0u8; CANDIDATES * CANDIDATE_BYTES];
-        let mut filled = 0;
-        while filled < out.len() {
-            let wanted = CANDIDATES.min(out.len() - filled + 8);
-            let batch = &mut bytes[..wanted * CANDIDATE_BYTES];
-            rng.fill_bytes(batch);
-            for words in batch.chunks_exact(CANDIDATE_BYTES) {
-                let (value, accepted) = self.candidate(word(words, 0), word(words, 8), word(words, 16), rng);
-                // A rejected value is overwritten by the next one.
-                out[filled] = value;
-                filled += usize::from(accepted);
-                if filled == out.len() {
-                    break;
+        self.draw(Isa::best(), rng, out, |to, sample| *to = sample);
+    }
+
+    /// Gives every element of `out` one sample.
+    fn draw<T>(
+        &self,
+        isa: Isa,
+        rng: &mut (impl CryptoRng + ?Sized),
+        mut out: &mut [T],
+        give: impl Fn(&mut T, i64),
+    ) {
+        let mut bytes = Zeroizing::new([0u8; BLOCKS * BLOCK]);
+        let mut values = Zeroizing::new([0i64; LANES]);
+        let mut packed = Zeroizing::new([0i64; LANES]);
+        while !out.is_empty() {
+            let wanted = BLOCKS.min(out.len().div_ceil(USUAL)) * BLOCK;
+            rng.fill_bytes(&mut bytes[..wanted]);
+            for block in bytes[..wanted].as_chunks::<BLOCK>().0 {
+                let mut decided = self.stage.decide(isa, block, &mut values);
+                let mut open = decided.undecided;
+                while open != 0 {
+                    let lane = open.trailing_zeros() as usize;
+                    let (value, kept) = self.candidate(lanes::words(block, lane), rng);
+                    values[lane] = value;
+                    decided.kept |= u64::from(kept) << lane;
+                    open &= open - 1;
                 }
+                let count = lanes::compact(isa, &values, decided.kept, &mut packed);
+                let count = count.min(out.len());
+                let (now, later) = std::mem::take(&mut out).split_at_mut(count);
+                now.iter_mut().zip(packed.iter()).for_each(|(to, sample)| give(to, *sample));
+                out = later;
             }
         }
-        bytes.zeroize();
     }
 
     /// `count` samples, wiped when dropped.
@@ -113,48 +128,38 @@ impl DiscreteGaussian {
 
     /// Adds one sample to every element of `share`, modulo 2^64.
     pub fn add_to(&self, rng: &mut (impl CryptoRng + ?Sized), share: &mut [u64]) {
-        let mut noise = Zeroizing::new([0i64; 256]);
-        for block in share.chunks_mut(noise.len()) {
-            let noise = &mut noise[..block.len()];
-            self.fill(rng, noise);
-            for (element, sample) in block.iter_mut().zip(noise.iter()) {
-                *element = element.wrapping_add_signed(*sample);
-            }
-        }
+        self.draw(Isa::best(), rng, share, |to, sample| *to = to.wrapping_add_signed(sample));
     }
 
-    /// One candidate from three random words, and whether it is accepted.
-    #[inline]
-    fn candidate(
-        &self,
-        table_word: u64,
-        accept_word: u64,
-        rest: u64,
-        rng: &mut (impl CryptoRng + ?Sized),
-    ) -> (i64, bool) {
+    /// One candidate, and whether it is accepted, with more random bits for what 32 bits do not decide.
+    #[cold]
+    fn candidate(&self, words: Words, rng: &mut (impl CryptoRng + ?Sized)) -> (i64, bool) {
+        let mut longer = |first: u32| u64::from(first) << 32 | u64::from(rng.next_u32());
+        let (table_word, accept_word) = (longer(words.table), longer(words.accept));
         let draw = self.table.draw(table_word);
         let z = if draw.tie { self.table.settle(table_word, rng) } else { draw.z };
-        let negative = rest & 1;
-        // u uniform in 0..k from 63 bits: the product's low part tells the few words that would bias it (Lemire).
-        let product = u128::from(rest >> 1) * u128::from(self.step);
-        let u = (product >> 63) as u64;
-        let unbiased = product as u64 & (u64::MAX >> 1) >= self.bias;
-        let x = self.step.wrapping_mul(z).wrapping_add(u);
-        // A step of 1 leaves u = 0 and nothing to accept; the step is public.
-        let kept = self.step == 1 || self.accepts(z, u, accept_word, rng);
-        let minus_zero = (negative == 1) & (x == 0);
-        let value = (x ^ negative.wrapping_neg()).wrapping_add(negative) as i64;
-        (value, kept & unbiased & !minus_zero)
+        let u = words.u >> (lanes::U_BITS - self.step_bits);
+        let x = (z << self.step_bits).wrapping_add(u);
+        let kept = self.accepts(z, u, accept_word, rng);
+        let minus_zero = words.negative & (x == 0);
+        let sign = u64::from(words.negative);
+        let value = (x ^ sign.wrapping_neg()).wrapping_add(sign) as i64;
+        (value, kept & !minus_zero)
     }
 
     /// Whether a random real that starts with `word` is below e^{−u(u+2kz)/2σ²}.
-    #[inline]
     fn accepts(&self, z: u64, u: u64, word: u64, rng: &mut (impl CryptoRng + ?Sized)) -> bool {
-        let w = u128::from(u) * (u128::from(u) + 2 * u128::from(self.step) * u128::from(z));
-        let threshold = exp::exp_neg_word(self.reciprocal.times(w));
-        let below = word < threshold.saturating_sub(exp::ERROR);
-        let above = word > threshold.saturating_add(exp::ERROR);
-        if below | above { below } else { self.settle(w, word, rng) }
+        let w = u128::from(u) * (u128::from(u) + (u128::from(z) << (self.step_bits + 1)));
+        // Without a step u is 0 and there is nothing to compare. The 64-bit bound holds for every z of the table.
+        if self.step_bits > 0 && z <= self.table.reach() {
+            let threshold = exp::exp_neg_word(self.reciprocal.times(w));
+            let below = word < threshold.saturating_sub(exp::ERROR);
+            let above = word > threshold.saturating_add(exp::ERROR);
+            if below | above {
+                return below;
+            }
+        }
+        self.settle(w, word, rng)
     }
 
     #[cold]
@@ -164,18 +169,16 @@ impl DiscreteGaussian {
     }
 }
 
-/// The little-endian word at `offset` of a candidate's bytes.
-#[inline]
-fn word(bytes: &[u8], offset: usize) -> u64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[offset..offset + 8]);
-    u64::from_le_bytes(word)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    fn law(sigma: f64) -> DiscreteGaussian {
+        DiscreteGaussian::new(Variance::of_sigma(sigma).expect("supported"))
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
@@ -183,13 +186,14 @@ mod tests {
         #[test]
         fn acceptance_agrees_with_exact_arithmetic_around_the_threshold(
             sigma in 4.5f64..1e12,
-            z in 0u64..36,
+            z in 0u64..30,
             part in 0.0f64..1.0,
             offset in -400i64..400,
         ) {
-            let law = DiscreteGaussian::new(Variance::of_sigma(sigma).expect("supported"));
-            let u = ((part * law.step as f64) as u64).min(law.step - 1);
-            let w = u128::from(u) * (u128::from(u) + 2 * u128::from(law.step) * u128::from(z));
+            let law = law(sigma);
+            let step = 1u64 << law.step_bits;
+            let u = ((part * step as f64) as u64).min(step - 1);
+            let w = u128::from(u) * (u128::from(u) + 2 * u128::from(step) * u128::from(z));
             let threshold = exp::exp_neg_word(law.reciprocal.times(w));
             let word = threshold.saturating_add_signed(offset);
             let numerator = BigUint::from(w) * law.variance.denominator();
@@ -205,16 +209,33 @@ mod tests {
     }
 
     #[test]
-    fn a_candidate_of_minus_zero_and_a_biased_word_are_refused() {
-        let mut rng = ChaCha20Rng::from_seed([8; 32]);
-        let narrow = DiscreteGaussian::new(Variance::of_sigma(1.0).expect("supported"));
-        assert_eq!(narrow.candidate(0, 0, 0, &mut rng), (0, true));
-        assert_eq!(narrow.candidate(0, 0, 1, &mut rng), (0, false));
-        let wide = DiscreteGaussian::new(Variance::of_sigma(12.0).expect("supported"));
-        assert_eq!((wide.step, wide.bias), (3, (1u64 << 63) % 3));
-        // The words 0 and 1 give u = 0; one of three residues more than the others must go.
-        assert!(
-            !wide.candidate(u64::MAX / 2, 0, 0, &mut rng).1 && wide.candidate(u64::MAX / 2, 0, 2, &mut rng).1
-        );
+    fn the_step_is_the_power_of_two_that_the_error_bounds_rest_on() {
+        let last = SIGMA_RANGE.1;
+        for (sigma, bits) in
+            [(0.125, 0), (3.999_999, 0), (4.0, 1), (7.999_999, 1), (8.0, 2), (1e6, 18), (last, 39)]
+        {
+            assert_eq!(law(sigma).step_bits, bits, "{sigma}");
+        }
+        // Two steps or more, and less than four: exactly.
+        for (numerator, denominator, bits) in [(64, 1, 2), (63, 1, 1), (u64::MAX, 1 << 58, 1), (16, 1, 1)] {
+            let variance = Variance::ratio(numerator, denominator).expect("supported");
+            assert_eq!(DiscreteGaussian::new(variance).step_bits, bits, "{numerator}/{denominator}");
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_draws_the_same_samples() {
+        for sigma in [0.125, 0.7, 3.0, 4.0, 1e3, 3e9, SIGMA_RANGE.1] {
+            let law = law(sigma);
+            let samples = |isa| {
+                let mut out = vec![0; 5000];
+                law.draw(isa, &mut ChaCha20Rng::from_seed([4; 32]), &mut out, |to, sample| *to = sample);
+                out
+            };
+            let expected = samples(Isa::Portable);
+            for isa in Isa::available() {
+                assert_eq!(samples(isa), expected, "{sigma} {isa:?}");
+            }
+        }
     }
 }

@@ -104,7 +104,12 @@ impl Table {
         sums.into_iter().map(share).collect()
     }
 
-    #[cfg(test)]
+    /// The largest z that a draw without a tie gives.
+    pub(super) fn reach(&self) -> u64 {
+        self.thresholds.len() as u64
+    }
+
+    /// ⌊2^64·P[z ≤ j]⌋ for j = 0, 1, …
     pub(super) fn thresholds(&self) -> &[u64] {
         &self.thresholds
     }

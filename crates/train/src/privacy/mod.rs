@@ -26,7 +26,6 @@
 
 pub(crate) mod bounds;
 pub(crate) mod clipping;
-mod local;
 pub(crate) mod noise;
 mod plan;
 pub(crate) mod rows;

@@ -3,14 +3,13 @@
 use tercet_engine::{Engine, EngineError, Shared};
 use tercet_privacy::PrivacyError;
 use tercet_privacy::banded::CorrelatedNoise;
-use tercet_privacy::sampler::DiscreteGaussian;
+use tercet_privacy::sampler::{DiscreteGaussian, LocalRng};
 
 use zeroize::Zeroizing;
 
 use crate::layers::Gradient;
 
 use super::PrivacyPlan;
-use super::local::LocalRng;
 
 /// One party's noise.
 pub(crate) struct Noise {
