@@ -71,6 +71,17 @@ pub enum Node {
         /// Probability of dropping a value.
         rate: f64,
     },
+    /// Batch normalisation of the dense or convolution layer directly before it; weights are `1 × channels`, twice.
+    BatchNorm {
+        /// Units or channels.
+        channels: usize,
+        /// Numbers of a channel in one row.
+        positions: usize,
+        /// Weight of a batch in the running averages.
+        momentum: f64,
+        /// Added to a variance.
+        epsilon: f64,
+    },
 }
 
 /// Windows of a pooling layer: size × size, side by side; rows and columns that fill no window are left out.
@@ -139,11 +150,13 @@ pub struct LayerShape {
 }
 
 impl LayerShape {
-    /// Shape of the weights, inputs of one unit × units; `None` for a layer without weights.
+    /// Shape of the weights, inputs of one unit × units; `None` for a layer without weights. A batch normalisation has one
+    /// scale for each unit.
     pub fn weight(&self) -> Option<(usize, usize)> {
         match self.node {
             Node::Dense { inputs, units } => Some((inputs, units)),
             Node::Conv2d { geometry, filters } => Some((geometry.patch_len(), filters)),
+            Node::BatchNorm { channels, .. } => Some((1, channels)),
             _ => None,
         }
     }
@@ -175,8 +188,12 @@ impl Architecture {
         }
         let mut layers = Vec::with_capacity(model.layers.len());
         for (index, spec) in model.layers.iter().enumerate() {
-            let (node, output) =
-                resolve(spec, shape).map_err(|why| SpecError::Layer { index, kind: spec.kind(), why })?;
+            let before = layers.last().map(|layer: &LayerShape| layer.node);
+            let (node, output) = resolve(spec, shape, before).map_err(|why| SpecError::Layer {
+                index,
+                kind: spec.kind(),
+                why,
+            })?;
             layers.push(LayerShape { node, input: shape, output });
             shape = output;
         }
@@ -240,14 +257,23 @@ impl Architecture {
         self.layers.iter().position(|l| l.weight().is_some()).unwrap_or(0)
     }
 
-    /// The same layers with dropout switched off, for released weights.
-    pub(crate) fn without_dropout(mut self) -> Architecture {
+    /// The same layers with dropout and batch normalisation switched off, for released weights.
+    pub(crate) fn released(mut self) -> Architecture {
         for layer in &mut self.layers {
-            if let Node::Dropout { .. } = layer.node {
+            if let Node::Dropout { .. } | Node::BatchNorm { .. } = layer.node {
                 layer.node = Node::Flatten;
             }
         }
         self
+    }
+
+    /// True if a last batch of `rows` rows leaves some batch normalisation a single number of a channel.
+    pub(crate) fn too_few(&self, rows: usize) -> bool {
+        let positions = self.layers.iter().filter_map(|layer| match layer.node {
+            Node::BatchNorm { positions, .. } => Some(positions),
+            _ => None,
+        });
+        positions.min().is_some_and(|positions| rows * positions == 1)
     }
 
     /// Moves every ReLU that comes directly before a max-pooling behind it: the same function and gradient, on one value a
@@ -309,8 +335,23 @@ impl Architecture {
     }
 }
 
-fn resolve(spec: &LayerSpec, input: Shape) -> Result<(Node, Shape), String> {
+fn resolve(spec: &LayerSpec, input: Shape, before: Option<Node>) -> Result<(Node, Shape), String> {
     match (spec, input) {
+        (LayerSpec::BatchNorm { momentum, epsilon }, _) => {
+            let positions = match before {
+                Some(Node::Dense { .. }) => 1,
+                Some(Node::Conv2d { geometry, .. }) => geometry.output_positions(),
+                _ => return Err("must come directly after a dense or conv2d layer".to_owned()),
+            };
+            if !(0.001..=1.0).contains(momentum) {
+                return Err(format!("has momentum {momentum}; use a number from 0.001 to 1"));
+            }
+            if !(*epsilon > 0.0 && *epsilon <= 1.0) {
+                return Err(format!("has epsilon {epsilon}; use a number above 0 and at most 1"));
+            }
+            let (channels, momentum, epsilon) = (input.len() / positions, *momentum, *epsilon);
+            Ok((Node::BatchNorm { channels, positions, momentum, epsilon }, input))
+        }
         (LayerSpec::Dense { units }, Shape::Vector(inputs)) => {
             if !(1..=crate::spec::MAX_SIZE).contains(units) || inputs * units > MAX_WEIGHTS {
                 return Err(format!(
@@ -435,6 +476,7 @@ mod tests {
     #[test]
     fn a_layer_that_does_not_fit_is_named_with_what_it_gets() {
         let dense = LayerSpec::Dense { units: 3 };
+        let norm = |momentum, epsilon| LayerSpec::BatchNorm { momentum, epsilon };
         let cases: Vec<(InputSpec, Vec<LayerSpec>, &str)> = vec![
             (IMAGE, vec![dense.clone()], "layer 0 (dense) gets images; put a flatten layer before it"),
             (
@@ -459,6 +501,25 @@ mod tests {
             (
                 InputSpec::Features(4),
                 vec![dense.clone(), LayerSpec::Relu {}],
+                "cross-entropy losses need a dense layer",
+            ),
+            (
+                InputSpec::Features(4),
+                vec![dense.clone(), LayerSpec::Relu {}, norm(0.1, 0.001), dense.clone()],
+                "layer 2 (batch-norm) must come directly after a dense or conv2d layer",
+            ),
+            (
+                InputSpec::Features(4),
+                vec![norm(0.1, 0.001), dense.clone()],
+                "layer 0 (batch-norm) must come directly after",
+            ),
+            (InputSpec::Features(4), vec![dense.clone(), norm(0.0, 0.001)], "has momentum 0; use"),
+            (InputSpec::Features(4), vec![dense.clone(), norm(f64::NAN, 0.001)], "has momentum NaN; use"),
+            (InputSpec::Features(4), vec![dense.clone(), norm(0.1, 0.0)], "has epsilon 0; use"),
+            (InputSpec::Features(4), vec![dense.clone(), norm(0.1, 2.0)], "has epsilon 2; use"),
+            (
+                InputSpec::Features(4),
+                vec![dense.clone(), norm(0.1, 0.001)],
                 "cross-entropy losses need a dense layer",
             ),
         ];

@@ -14,6 +14,8 @@ pub(crate) fn dense(units: usize) -> LayerSpec {
 
 pub(crate) const RELU: LayerSpec = LayerSpec::Relu {};
 
+pub(crate) const NORM: LayerSpec = LayerSpec::BatchNorm { momentum: 0.1, epsilon: 0.001 };
+
 pub(crate) fn features(n: usize, layers: Vec<LayerSpec>, loss: Loss) -> ModelSpec {
     ModelSpec { input: InputSpec::Features(n), layers, loss }
 }
@@ -67,6 +69,18 @@ pub(crate) fn models() -> Vec<(&'static str, ModelSpec)> {
         (
             "avg-pool of three before relu",
             image(6, vec![conv(2, 1, 1), avg(3), RELU, flatten.clone(), dense(3)], MeanSquaredError),
+        ),
+        (
+            "batch-norm",
+            features(6, vec![dense(7), NORM, RELU, dense(5), NORM, dense(3)], SoftmaxCrossEntropy),
+        ),
+        (
+            "batch-norm of channels",
+            image(
+                6,
+                vec![conv(3, 2, 1), NORM, RELU, conv(2, 1, 1), NORM, max(2), flatten.clone(), dense(3)],
+                SoftmaxCrossEntropy,
+            ),
         ),
         (
             "dropout",
@@ -145,11 +159,15 @@ pub(crate) fn data(model: &ModelSpec, train: usize, test: usize) -> DataSets {
     DataSets { train: clouds(model, train, 1, 1), test: clouds(model, test, 2, 1) }
 }
 
-/// Initial weights with biases that are not zero: at zero, a ReLU whose inputs are all dropped has no derivative.
+/// Initial weights with biases that are not zero: at zero, a ReLU whose inputs are all dropped has no derivative. Nor are scales of
+/// a batch normalisation all one.
 pub(crate) fn weights(architecture: &Architecture, seed: u64) -> TrainedModel {
     let mut model = init::weights(architecture, seed, 16);
     let mut rng = public_rng(seed, Purpose::Weights, 997);
     for layer in &mut model.layers {
+        if matches!(architecture.layers()[layer.index].node, crate::Node::BatchNorm { .. }) {
+            layer.weight.mapv_inplace(|w| w + ((uniform(&mut rng) - 0.5) * 65536.0).round() / 65536.0);
+        }
         layer.bias.mapv_inplace(|_| ((uniform(&mut rng) - 0.5) * 65536.0).round() / 65536.0);
     }
     model

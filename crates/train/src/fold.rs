@@ -95,7 +95,7 @@ pub(crate) fn fold<E: Engine>(
     let up = sum.meta().frac - fracs.weight;
     engine.accumulate(&mut sum, &bias, 1, up)?;
     let bias = functions::finish(engine, &sum, fracs.folded, Ring::FULL)?;
-    Ok(Weights { weight, bias })
+    Ok(Weights { weight, bias, running: None })
 }
 
 /// The same in the open, for the training in floating point. The keep probabilities are in the weights already.

@@ -97,7 +97,8 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn new(every: u32, model: &ModelSpec) -> Guard {
         let layers: Vec<_> = model.layers.iter().map(|layer| layer.kind()).collect();
-        let weighted = (0..layers.len()).filter(|&i| matches!(layers[i], "dense" | "conv2d")).collect();
+        let weighted =
+            (0..layers.len()).filter(|&i| matches!(layers[i], "dense" | "conv2d" | "batch-norm")).collect();
         Guard { every, layers, weighted, watch: Watch::AsTheJobSays, rehearsal: false }
     }
 

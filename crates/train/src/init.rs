@@ -1,7 +1,8 @@
 //! Seeded initial weights, the same at every party and in the plaintext baseline.
 //!
 //! Weights that feed a ReLU are uniform in ±√(6 / fan_in) (He et al., "Delving deep into rectifiers", ICCV 2015); others
-//! are uniform in ±√(6 / (fan_in + fan_out)) (Glorot and Bengio, AISTATS 2010). Biases are zero. The seed is public: these
+//! are uniform in ±√(6 / (fan_in + fan_out)) (Glorot and Bengio, AISTATS 2010). Biases are zero.
+//! Scales of a batch normalisation are one. The seed is public: these
 //! weights hide nothing, training does.
 
 use ndarray::{Array1, Array2};
@@ -42,6 +43,9 @@ pub fn weights(architecture: &Architecture, seed: u64, weight_frac: u32) -> Trai
     let unit = (weight_frac as f32).exp2();
     let layers = architecture.layers().iter().enumerate().filter_map(|(index, layer)| {
         let (rows, cols) = layer.weight()?;
+        if let Node::BatchNorm { .. } = layer.node {
+            return Some(TrainedLayer { index, weight: Array2::ones((1, cols)), bias: Array1::zeros(cols) });
+        }
         let outputs_seen = match layer.node {
             Node::Conv2d { geometry, filters } => filters * geometry.kernel_h * geometry.kernel_w,
             _ => cols,

@@ -93,21 +93,22 @@ impl<E: Engine> State<E> {
                 false => Ok(None),
             };
             let (velocity, square) = (pair(parameter.velocity.is_some())?, pair(parameter.square.is_some())?);
-            parameters.push(Parameter { weight, bias, velocity, square });
+            let running = pair(parameter.running.is_some())?;
+            parameters.push(Parameter { weight, bias, velocity, square, running });
         }
         Ok(State { step, parameters })
     }
 
     fn values(&self) -> Vec<&E::Offset> {
         let parts = self.parameters.iter().flat_map(|p| {
-            let pairs = p.velocity.iter().chain(&p.square).flat_map(|(w, b)| [w, b]);
+            let pairs = p.velocity.iter().chain(&p.square).chain(&p.running).flat_map(|(w, b)| [w, b]);
             [&p.weight, &p.bias].into_iter().chain(pairs)
         });
         parts.collect()
     }
 
     /// Public facts of all parameters, in order: weight, bias, with momentum or Adam the velocities of both, and with Adam
-    /// the averages of their squares.
+    /// the averages of their squares; of a batch normalisation the running mean and variance.
     pub fn metas(&self) -> Vec<Meta> {
         self.values().into_iter().map(Shared::meta).collect()
     }

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use tercet_engine::{Engine, EngineError, Meta, Opening, Party, Reason};
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, Node};
 use crate::guard::{self, Guard, Watch};
 use crate::job::{Release, TrainingJob};
-use crate::layers::{Context, Network, TrainingStep};
+use crate::layers::batch_norm::{self, fold::Purpose};
+use crate::layers::{Context, Network, TrainingStep, Weights};
 use crate::losses;
 use crate::optimiser::State;
 use crate::outcome::{Metric, Outcome, Progress, TrainedLayer, TrainedModel};
@@ -87,7 +88,7 @@ impl<E: Engine + 'static> Trainer<E> {
         let architecture = Architecture::new(&job.model)?;
         fold::check(job, &architecture)?;
         job.check_guard()?;
-        check_data(job, &data)?;
+        check_data(job, &architecture, &data)?;
         let privacy = match PrivacyPlan::new(job, data.train_rows())? {
             Some(plan) => Some((plan.clone(), Noise::new(&plan)?)),
             None => None,
@@ -374,6 +375,9 @@ impl<E: Engine + 'static> Trainer<E> {
             training: Some(TrainingStep { seed, step }),
         };
         let outputs = self.network.forward(&mut cx, x, &weights)?;
+        for (parameter, running) in self.state.parameters.iter_mut().zip(self.network.running()) {
+            parameter.running = running.or(parameter.running.take());
+        }
         let delta = losses::gradient(&mut cx, self.architecture.loss(), outputs, &targets)?;
         let of_loss = match guard {
             Some(_) => Some(guard::gradient(cx.engine, self.architecture.layers().len() - 1, &delta)?),
@@ -424,7 +428,8 @@ impl<E: Engine + 'static> Trainer<E> {
         if rows == 0 || !(count || total) {
             return Ok(metric);
         }
-        let weights = self.state.truncated(&mut self.engine, &self.plan)?;
+        let mut weights = self.state.truncated(&mut self.engine, &self.plan)?;
+        self.fold_norms(&mut weights, (Purpose::Evaluation, None))?;
         let loss = self.architecture.loss();
         let (mut correct, mut losses) = (None, None);
         let chunk = (EVALUATION_NUMBERS / self.architecture.widest()).clamp(16, 4096);
@@ -486,13 +491,12 @@ impl<E: Engine + 'static> Trainer<E> {
             let (engine, plan) = (&mut self.engine, &self.plan);
             weights[0] = fold::fold(engine, plan, &self.architecture, standards, first)?;
         }
-        let indices: Vec<usize> = self
-            .architecture
-            .layers()
-            .iter()
-            .enumerate()
-            .filter_map(|(i, l)| l.weight().map(|_| i))
-            .collect();
+        let given = self.standards.as_ref().map(|_| 0);
+        self.fold_norms(&mut weights, (Purpose::Release, given))?;
+        let nodes = self.architecture.layers().iter().enumerate().filter(|(_, l)| l.weight().is_some());
+        let open = |node: &Node| !matches!(node, Node::BatchNorm { .. });
+        let (indices, weights): (Vec<usize>, Vec<_>) =
+            nodes.zip(weights).filter(|((_, l), _)| open(&l.node)).map(|((i, _), w)| (i, w)).unzip();
         let names: Vec<String> =
             indices.iter().map(|i| format!("layers.{i}.weight, layers.{i}.bias")).collect();
         let opening =
@@ -508,6 +512,15 @@ impl<E: Engine + 'static> Trainer<E> {
             }
         });
         Ok(Some(TrainedModel { layers: layers.collect() }))
+    }
+
+    /// Weights for an evaluation or a release: those before a batch normalisation hold it.
+    fn fold_norms(
+        &mut self,
+        weights: &mut [Weights<E>],
+        how: (Purpose, Option<usize>),
+    ) -> Result<(), EngineError> {
+        batch_norm::fold::into(&mut self.engine, &self.plan, &self.architecture, &self.state, weights, how)
     }
 
     fn progress(&self, began: Instant, metric: Option<Metric>) -> Progress {
@@ -537,7 +550,12 @@ fn add_up<E: Engine>(
 }
 
 /// What can be said about the data before any of it is shared.
-pub(crate) fn check_data(job: &TrainingJob, data: &DataSets) -> Result<(), TrainError> {
+pub(crate) fn check_data(
+    job: &TrainingJob,
+    architecture: &Architecture,
+    data: &DataSets,
+) -> Result<(), TrainError> {
+    check_batches(job, architecture, data.train_rows())?;
     let bad = |what: &str, found: &str, expected: &str| {
         Err(TrainError::Rows { what: what.into(), found: found.into(), expected: expected.into() })
     };
@@ -562,4 +580,24 @@ pub(crate) fn check_data(job: &TrainingJob, data: &DataSets) -> Result<(), Train
         );
     }
     Ok(())
+}
+
+/// A batch normalisation needs more than one number of a channel in every batch.
+pub(crate) fn check_batches(
+    job: &TrainingJob,
+    architecture: &Architecture,
+    rows: usize,
+) -> Result<(), TrainError> {
+    let batch = job.training.batch;
+    let last = if rows.is_multiple_of(batch) { batch } else { rows % batch };
+    if !architecture.too_few(last) {
+        return Ok(());
+    }
+    Err(TrainError::Rows {
+        what: "the training rows".into(),
+        found: format!(
+            "there are {rows}, so that the last batch of {batch} has one row, which batch-norm cannot normalise"
+        ),
+        expected: "use another training.batch, or one row more or less".into(),
+    })
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::thread;
 
-use common::{classifier, data, images, seen_by, train};
+use common::{classifier, data, images, normalised, seen_by, train};
 use tercet_engine::{Cost, Engine};
 use tercet_helper::{CostEngine, Role, Roles, join_session};
 use tercet_net::PartyId;
@@ -98,7 +98,7 @@ fn three_parties_train_with_momentum() {
 }
 
 #[test]
-fn three_parties_train_a_convolution_with_pooling_and_dropout() {
+fn three_parties_train_a_convolution_with_batch_norm_pooling_and_dropout() {
     follows(&job(images(), 0.0), 0.03);
 }
 
@@ -233,8 +233,17 @@ fn a_private_step_takes_the_rounds_that_bounding_takes_and_none_for_noise() {
 }
 
 #[test]
+fn three_parties_train_with_batch_norm() {
+    follows(&job(normalised(), 0.0), 0.03);
+}
+
+#[test]
 fn the_cost_engine_declares_what_a_training_sends() {
-    let job = job(classifier(), 0.0);
+    declares(job(classifier(), 0.0));
+    declares(job(normalised(), 0.0));
+}
+
+fn declares(job: TrainingJob) {
     let data = data(6);
     let (_, _, counter) = train(CostEngine::new(roles()), &job, data.clone()).unwrap();
     let declared = counter.measured();

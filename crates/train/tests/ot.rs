@@ -4,7 +4,7 @@ mod common;
 
 use std::thread;
 
-use common::{classifier, data, images, seen_by, train};
+use common::{classifier, data, images, normalised, seen_by, train};
 use tercet_engine::{Cost, Engine};
 use tercet_net::memory::{self, MemoryTransport};
 use tercet_ot::extension::FieldBits;
@@ -80,7 +80,7 @@ fn three_parties_train_as_in_floating_point() {
 }
 
 #[test]
-fn three_parties_train_a_convolution_with_pooling_and_dropout() {
+fn three_parties_train_a_convolution_with_batch_norm_pooling_and_dropout() {
     follows(&job(images(), 0.0), 0.03);
 }
 
@@ -100,8 +100,17 @@ fn three_parties_train_with_sigmoid_and_squared_error() {
 }
 
 #[test]
+fn three_parties_train_with_batch_norm() {
+    follows(&job(normalised(), 0.0), 0.03);
+}
+
+#[test]
 fn the_cost_engine_declares_what_a_training_sends() {
-    let job = job(classifier(), 0.0);
+    declares(job(classifier(), 0.0));
+    declares(job(normalised(), 0.0));
+}
+
+fn declares(job: TrainingJob) {
     let data = data(6);
     let (_, _, counter) = train(CostEngine::new(FieldBits::default()), &job, data.clone()).unwrap();
     let declared = counter.measured();

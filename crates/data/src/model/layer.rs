@@ -46,6 +46,8 @@ pub enum Layer {
         /// Probability with which training dropped a value.
         rate: f64,
     },
+    /// Nothing: batch normalisation was there in training, and the weights of the layer before it already hold it.
+    FoldedBatchNorm,
     /// max(0, x).
     Relu,
     /// 1 / (1 + e^−x), or the approximation that the protocol states.
@@ -134,7 +136,12 @@ impl Layer {
                 Err(DescriptionError::Rate { layer: place })
             }
             (
-                Layer::Flatten | Layer::Dropout { .. } | Layer::Relu | Layer::Sigmoid | Layer::Softmax,
+                Layer::Flatten
+                | Layer::Dropout { .. }
+                | Layer::FoldedBatchNorm
+                | Layer::Relu
+                | Layer::Sigmoid
+                | Layer::Softmax,
                 same,
             ) => Ok(same),
         }

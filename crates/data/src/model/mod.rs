@@ -3,7 +3,8 @@
 //! * `model.safetensors`: for each layer with weights, by its place `i` in the list of layers, `layers.i.weight` and
 //!   `layers.i.bias`, as `f32`. The weight is `[outputs, inputs]` of a dense layer and `[outputs, inputs, kernel height,
 //!   kernel width]` of a convolution, where both count channels; the bias is `[outputs]`. Shapes and names are those that
-//!   PyTorch gives to the same layers in a module called `layers`, flatten and dropout counted.
+//!   PyTorch gives to the same layers in a module called `layers`, flatten, dropout and batch normalisation counted;
+//!   the latter two do nothing any more (`Identity`), for the weights hold them.
 //! * `model.json`: the [`Description`]: layers, input schema, classes, fixed point, job hash, training summary, and the
 //!   SHA-256 of the weights file, so that two files of different runs are never taken for one model.
 //!

@@ -24,8 +24,8 @@ impl Kept {
     pub(super) fn open(config: &NodeConfig, job: &Job, party: &JobParty) -> Result<Option<Kept>> {
         let Some(spec) = job.checkpoint else { return Ok(None) };
         let architecture = Architecture::new(&job.training.model)?;
-        // Weights, their velocities, and with Adam the averages of squares.
-        let copies = 3;
+        // Weights, their velocities, with Adam the averages of squares, and of batch normalisation running averages.
+        let copies = 4;
         let layers = architecture.layers().len() as u64;
         let evaluations = u64::from(job.training.training.epochs) + 1;
         let numbers = architecture.parameters() as u64 * copies;

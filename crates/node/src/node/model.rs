@@ -68,6 +68,7 @@ fn described(layer: &LayerShape) -> Layer {
         Node::AvgPool(windows) => Layer::AvgPool { size: windows.size },
         Node::Flatten => Layer::Flatten,
         Node::Dropout { rate } => Layer::Dropout { rate },
+        Node::BatchNorm { .. } => Layer::FoldedBatchNorm,
     }
 }
 

@@ -160,7 +160,12 @@ fn count<E: Engine + 'static>(engine: E, job: &Job) -> Result<Declared> {
     let evaluation = part(&trainer);
     trainer.reveal_model()?;
     let reveal = part(&trainer);
-    let ranges = ranges(&job.training.model, &job.training.fixed_point, largest_feature(job))?;
+    let ranges = ranges(
+        &job.training.model,
+        &job.training.fixed_point,
+        job.training.training.batch,
+        largest_feature(job),
+    )?;
     Ok(Declared {
         counts,
         setup,

@@ -83,7 +83,9 @@ struct Shapes {
 fn products(architecture: &Architecture, rows: usize) -> Vec<Shapes> {
     let mut products = Vec::new();
     for (index, layer) in architecture.layers().iter().enumerate() {
-        let Some(weight) = layer.weight() else { continue };
+        let Some(weight) = layer.weight().filter(|_| !matches!(layer.node, Node::BatchNorm { .. })) else {
+            continue;
+        };
         let (input, output) = ((rows, layer.input.len()), (rows, layer.output.len()));
         let (forward, gradient, below, positions) = match layer.node {
             Node::Conv2d { geometry, .. } => (

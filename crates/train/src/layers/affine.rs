@@ -59,7 +59,7 @@ impl<E: Engine> Layer<E> for Affine<E> {
         x: Value<E>,
         weights: Option<&Weights<E>>,
     ) -> Result<Value<E>, EngineError> {
-        let Weights { weight, bias } = weights_of(weights)?;
+        let Weights { weight, bias, .. } = weights_of(weights)?;
         let x = x.finish(cx, cx.plan.ring)?;
         let rows = x.meta().rows;
         let mut z = cx.engine.product(&self.forward, &x, weight)?;

@@ -1,18 +1,8 @@
 //! Layers on shares. One file a layer: its forward pass, and its backward pass from the values that the forward pass kept.
-//!
-//! # Batch normalisation is not here yet; what it would cost
-//! Derived from the declared costs of the operations, not measured. For C channels and n numbers, with d = x − mean, r = 1 / √(var + ε)
-//! and s = γ·r: mean and variance are local sums, truncated on C numbers; y = s∘d + β is a product that the ReLU truncates as it
-//! does that of a dense layer, and the gradient of x is s∘(δ − mean δ) − (s·r²·mean(δ∘d))∘d, two local products. What is new for
-//! every number is that x is finished on its own before the ReLU, and that gradient before the layer below: two truncations
-//! with re-masking, 226 bits each at the widths of 784-128-128-10 (L = 34, R = 52). The root is taken of C numbers only.
-//!
-//! Forward about 15 rounds a layer (finish x 2, mean 2, variance 2, root 7, γ·r 2), backward 6. For two such layers in 784-128-128-10
-//! at batch 128: 1.9 MB for the 32,768 numbers and 0.1 to 0.6 MB for 256 roots, on top of 5.5 MB a step; 42 rounds on top of 28.
-//! Averages of mean and variance for the evaluation would join the state that a checkpoint holds.
 
 mod affine;
 mod avg_pool;
+pub(crate) mod batch_norm;
 pub(crate) mod dropout;
 mod flatten;
 mod max_pool;
@@ -51,7 +41,12 @@ pub(crate) struct Weights<E: Engine> {
     pub(crate) weight: E::Masked,
     /// `1 × units`, f_w fractional bits.
     pub(crate) bias: E::Masked,
+    /// Running mean and variance of a batch normalisation, half-finished.
+    pub(crate) running: Option<Running<E>>,
 }
+
+/// Running mean and variance of a batch normalisation, half-finished.
+pub(crate) type Running<E> = (<E as Engine>::Offset, <E as Engine>::Offset);
 
 /// Gradients of one layer, half-finished, summed over the rows of the batch.
 pub(crate) struct Gradient<E: Engine> {
@@ -63,7 +58,7 @@ pub(crate) struct Gradient<E: Engine> {
 
 /// What the gradient of one layer's weights is a product of; a record is a row of both.
 pub(crate) struct Factors<E: Engine> {
-    /// Input of the layer, f_x fractional bits.
+    /// Input of the layer, f_x fractional bits; of a batch normalisation the gradient of its scale.
     pub(crate) input: E::Masked,
     /// Gradient of its output, f_δ fractional bits.
     pub(crate) delta: E::Masked,
@@ -112,6 +107,11 @@ pub(crate) trait Layer<E: Engine> {
     /// The gradient of the weights, summed over the rows of its factors. No message.
     fn gradient(&self, _cx: &mut Context<'_, E>, _factors: &Factors<E>) -> Result<Gradient<E>, EngineError> {
         Err(EngineError::parameter("a layer", "it has no weights, and so no gradient of them"))
+    }
+
+    /// Running averages after the last forward pass of a training, if the layer has some.
+    fn running(&mut self) -> Option<Running<E>> {
+        None
     }
 }
 
@@ -178,6 +178,12 @@ impl<E: Engine + 'static> Network<E> {
         Ok(factors)
     }
 
+    /// Running averages after the last forward pass of a training, for each layer with weights.
+    pub(crate) fn running(&mut self) -> Vec<Option<Running<E>>> {
+        let layers = self.layers.iter_mut().zip(&self.slots).filter(|(_, slot)| slot.is_some());
+        layers.map(|(layer, _)| layer.running()).collect()
+    }
+
     /// Keeps the products of the next passes for the range guard, after `first`.
     pub(crate) fn watch(&mut self, first: Vec<Watched<E>>) {
         self.watched = Some(first);
@@ -221,6 +227,7 @@ fn build<E: Engine + 'static>(index: usize, layer: &LayerShape) -> Box<dyn Layer
         Node::AvgPool(windows) => Box::new(avg_pool::AvgPool::new(windows)),
         Node::Flatten => Box::new(flatten::Flatten),
         Node::Dropout { rate } => Box::new(dropout::Dropout::new(rate, index)),
+        Node::BatchNorm { positions, .. } => Box::new(batch_norm::BatchNorm::new(index, positions)),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Parameter<E: Engine> {
     pub velocity: Option<(E::Offset, E::Offset)>,
     /// Averages of the squares of the gradients of both, with Adam only.
     pub square: Option<(E::Offset, E::Offset)>,
+    /// Running mean and variance, `1 × units`, of a batch normalisation, whose scale is the weight.
+    pub running: Option<(E::Offset, E::Offset)>,
 }
 
 /// All that training changes: what a checkpoint must hold.
@@ -36,7 +38,8 @@ pub struct State<E: Engine> {
 impl<E: Engine> Clone for Parameter<E> {
     fn clone(&self) -> Parameter<E> {
         let (weight, bias) = (self.weight.clone(), self.bias.clone());
-        Parameter { weight, bias, velocity: self.velocity.clone(), square: self.square.clone() }
+        let (velocity, square) = (self.velocity.clone(), self.square.clone());
+        Parameter { weight, bias, velocity, square, running: self.running.clone() }
     }
 }
 
@@ -78,7 +81,16 @@ impl<E: Engine> State<E> {
                 (None, Some(_)) => (zeros(plan.master, plan.master_ring)?, None),
                 (None, None) => (None, None),
             };
-            parameters.push(Parameter { weight, bias, velocity, square });
+            let running = match plan.norm(layer.index) {
+                Some(norm) => {
+                    let [mean, variance] = norm.running(plan);
+                    let mut zeros =
+                        |frac| lifted(1, cols, frac, Ring::FULL, &mut std::iter::repeat_n(0.0, cols));
+                    Some((zeros(mean)?, zeros(variance)?))
+                }
+                None => None,
+            };
+            parameters.push(Parameter { weight, bias, velocity, square, running });
         }
         Ok(State { step: 0, parameters })
     }
@@ -90,7 +102,7 @@ impl<E: Engine> State<E> {
         plan: &NumericPlan,
     ) -> Result<Vec<Weights<E>>, EngineError> {
         let values = engine.truncate(&self.weight_truncations(plan))?;
-        Ok(pairs(values).map(|(weight, bias)| Weights { weight, bias }).collect())
+        Ok(self.weights(values))
     }
 
     /// Begins a step: weights and biases for its products, and velocities times the momentum, in one truncation call.
@@ -103,6 +115,15 @@ impl<E: Engine> State<E> {
             Some(momentum) => self.slow_down(engine, plan, momentum),
             None => self.truncated(engine, plan),
         }
+    }
+
+    /// Truncated weights and biases, two by two, as the layers take them.
+    fn weights(&self, values: Vec<E::Masked>) -> Vec<Weights<E>> {
+        let running = self.parameters.iter().map(|p| p.running.clone());
+        pairs(values)
+            .zip(running)
+            .map(|((weight, bias), running)| Weights { weight, bias, running })
+            .collect()
     }
 
     fn weight_truncations<'a>(&'a self, plan: &NumericPlan) -> Vec<Truncate<'a, E::Offset>> {
@@ -129,7 +150,8 @@ impl<E: Engine> State<E> {
         }
         let StepRate { factor, decay } = plan.step_rate(epoch, step);
         if decay != 0 {
-            for (parameter, weights) in self.parameters.iter_mut().zip(weights) {
+            let decaying = self.parameters.iter_mut().zip(weights).filter(|(p, _)| p.running.is_none());
+            for (parameter, weights) in decaying {
                 let read = engine.reread(&weights.weight, plan.master)?;
                 let read = engine.lift(&read)?;
                 engine.accumulate(&mut parameter.weight, &read, -decay, 0)?;

@@ -38,7 +38,7 @@ impl<E: Engine> State<E> {
                 parameter.velocity = Some((engine.lift(&weight?)?, engine.lift(&bias?)?));
             }
         }
-        Ok(pairs(values).map(|(weight, bias)| Weights { weight, bias }).collect())
+        Ok(self.weights(values))
     }
 }
 

@@ -51,7 +51,7 @@ impl Descent {
 
     /// Moves the weights of one layer.
     pub(super) fn apply<F: Real>(&self, p: &mut Parameters<F>) {
-        if self.decay > 0.0 {
+        if self.decay > 0.0 && p.decays {
             let keep = F::of(1.0 - self.decay);
             p.weight.iter_mut().for_each(|w| *w = *w * keep);
         }

@@ -3,6 +3,7 @@
 //! It starts from the same rounded weights, visits the same batches with the same dropout masks, and uses the same rounded
 //! learning rate, momentum and decay as the training on shares. In `f32`, over all cores, with buffers allocated once.
 
+mod batch_norm;
 mod conv2d;
 mod dense;
 mod descent;
@@ -24,6 +25,7 @@ use crate::outcome::{Metric, Outcome, Progress, TrainedModel};
 use crate::rows::{DataSets, Rows, join};
 use crate::scales::NumericPlan;
 use crate::spec::{Loss, ModelSpec};
+use crate::trainer::check_batches;
 use crate::{TrainError, fold, init, shuffle, standardise};
 
 pub use descent::{AdamStep, Descent};
@@ -50,6 +52,7 @@ pub fn train(
     let mut test =
         if data.test.is_empty() { None } else { Some(table(&architecture, &data.test, "the test rows")?) };
     fold::check(job, &architecture)?;
+    check_batches(job, &architecture, train.features.nrows())?;
     let standards = job.standardise.then(|| standardise::Standards::of(&train.features));
     if let Some(by) = &standards {
         by.apply(&mut train.features);
@@ -109,7 +112,7 @@ pub fn train(
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    let mut model = network.weights();
+    let mut model = network.released(&architecture);
     for layer in &mut model.layers {
         let keep = architecture.keep_before(layer.index) as f32;
         layer.weight.mapv_inplace(|w| w * keep);
@@ -132,7 +135,7 @@ pub fn train(
 /// # Errors
 /// A model or rows that do not fit.
 pub fn evaluate(model: &ModelSpec, weights: &TrainedModel, rows: &[Rows]) -> Result<(f64, f64), TrainError> {
-    let architecture = Architecture::new(model)?.without_dropout();
+    let architecture = Architecture::new(model)?.released();
     let table = table(&architecture, rows, "the rows to evaluate")?;
     let mut network = Network::<f32>::new(&architecture, weights, EVALUATION_ROWS);
     Ok(measure(&mut network, model.loss, &table))

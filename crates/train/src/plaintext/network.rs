@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, Array2};
 
+use super::batch_norm::BatchNorm;
 use super::conv2d::Conv2d;
 use super::dense::Dense;
 use super::descent::Descent;
@@ -10,6 +11,7 @@ use super::pool::{AvgPool, MaxPool};
 use super::stage::{Parameters, Pass, Stage};
 use super::{Real, loss};
 use crate::architecture::{Architecture, LayerShape, Node};
+use crate::layers::batch_norm::fold::fold_plaintext;
 use crate::outcome::{TrainedLayer, TrainedModel};
 use crate::spec::Loss;
 
@@ -102,6 +104,15 @@ impl<F: Real> Network<F> {
         self.collect(|p| (&p.weight, &p.bias))
     }
 
+    /// Weights and biases as they are released: batch normalisations are folded into the layers before them.
+    pub(crate) fn released(&mut self, architecture: &Architecture) -> TrainedModel {
+        let mut model = self.weights();
+        let scales = self.stages.iter().enumerate();
+        let scales: Vec<_> = scales.filter_map(|(i, s)| s.folded().map(|(s, t)| (i, s, t))).collect();
+        fold_plaintext(&mut model, architecture, &scales);
+        model
+    }
+
     /// Gradients of the last backward pass, in the shapes of the weights.
     pub fn gradients(&mut self) -> TrainedModel {
         self.collect(|p| (&p.weight_grad, &p.bias_grad))
@@ -151,5 +162,8 @@ fn stage<F: Real>(
         Node::AvgPool(windows) => Box::new(AvgPool::new(windows)),
         Node::Flatten => Box::new(Flatten),
         Node::Dropout { rate } => Box::new(Dropout { rate, layer: index }),
+        Node::BatchNorm { positions, momentum, epsilon, .. } => {
+            Box::new(BatchNorm::new(parameters(), positions, momentum, epsilon))
+        }
     }
 }

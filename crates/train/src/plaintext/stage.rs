@@ -1,6 +1,8 @@
 //! What a layer of the plaintext network does. Values are row-major slices of the rows of one batch; buffers belong to
 //! the network and are allocated once.
 
+use std::sync::Arc;
+
 use super::Real;
 
 /// Weights of one layer with everything that descent needs.
@@ -9,6 +11,8 @@ pub(super) struct Parameters<F> {
     pub(super) index: usize,
     pub(super) inputs: usize,
     pub(super) units: usize,
+    /// Whether weight decay shrinks the weights.
+    pub(super) decays: bool,
     /// `inputs × units`.
     pub(super) weight: Vec<F>,
     pub(super) bias: Vec<F>,
@@ -28,6 +32,7 @@ impl<F: Real> Parameters<F> {
             index,
             inputs,
             units,
+            decays: true,
             weight: vec![F::zero(); inputs * units],
             bias: vec![F::zero(); units],
             weight_grad: vec![F::zero(); inputs * units],
@@ -54,6 +59,11 @@ pub(super) trait Stage<F: Real>: Send {
 
     /// The weights, if there are some.
     fn parameters(&mut self) -> Option<&mut Parameters<F>> {
+        None
+    }
+
+    /// What a batch normalisation does to a released model: each output of the layer before it times the first, plus the second.
+    fn folded(&self) -> Option<(Arc<[f64]>, Arc<[f64]>)> {
         None
     }
 }

@@ -159,7 +159,11 @@ pub(super) fn layers(
             // Within 2^−11 of a number between 0 and 1.
             Node::Sigmoid => norm = (layer.output.len() as f64).sqrt() * (1.0 + 1.0 / 1024.0),
             Node::Flatten => {}
-            Node::Conv2d { .. } | Node::MaxPool(_) | Node::AvgPool(_) | Node::Dropout { .. } => {
+            Node::Conv2d { .. }
+            | Node::MaxPool(_)
+            | Node::AvgPool(_)
+            | Node::Dropout { .. }
+            | Node::BatchNorm { .. } => {
                 let why = "has no bound for a private training; use dense, relu, sigmoid and flatten layers";
                 let kind = job.model.layers[index].kind();
                 return Err(SpecError::Layer { index, kind, why: why.to_owned() });

@@ -239,6 +239,11 @@ pub(crate) fn numeric(job: &TrainingJob) -> Result<NumericPlan, SpecError> {
         let expected = "use \"sgd\": how far noise moves the weights is bounded for plain descent only";
         return Err(SpecError::value("training.optimiser", "\"adam\" in a private training", expected));
     }
+    if let Some(index) = job.model.layers.iter().position(|layer| layer.kind() == "batch-norm") {
+        let why = "normalises a record by the others of its batch, so that no record has a gradient of its own to bound; leave \
+                   it out of a private training";
+        return Err(SpecError::Layer { index, kind: "batch-norm", why: why.to_owned() });
+    }
     let training =
         TrainingSpec { learning_rate: job.training.learning_rate * spec.clip, ..job.training.clone() };
     NumericPlan::new(&job.model, &training, &job.fixed_point)

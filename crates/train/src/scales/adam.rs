@@ -46,7 +46,8 @@ pub struct Average {
 }
 
 impl Average {
-    fn new(beta: f64) -> Average {
+    /// With weight 1 − `beta` for a new value.
+    pub(crate) fn new(beta: f64) -> Average {
         Average { beta, shift: libm::ceil(libm::log2(AVERAGE_STEPS / (1.0 - beta))) as u32 }
     }
 

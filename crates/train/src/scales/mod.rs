@@ -29,6 +29,7 @@
 mod adam;
 mod dyadic;
 mod interval;
+mod norm;
 mod table;
 mod traffic;
 
@@ -44,6 +45,8 @@ pub use adam::{AdamPlan, Average};
 pub use dyadic::Dyadic;
 pub(crate) use dyadic::KEEP_BITS;
 pub use interval::{LayerRange, ranges};
+pub use norm::NormPlan;
+pub(crate) use norm::{MEAN, RECIPROCAL, SQUARE};
 
 /// Every scale, ring and width of a training. Built once from the job, the same at all parties.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +89,8 @@ pub struct NumericPlan {
     pub momentum: Option<Dyadic>,
     /// Scales of Adam, if the job asks for it.
     pub adam: Option<AdamPlan>,
+    /// Scales of the layers of batch normalisation, in order.
+    pub norms: Vec<NormPlan>,
     rates: Vec<Rate>,
     /// What the learning rate is divided by before it is rounded.
     divisor: usize,
@@ -169,11 +174,14 @@ impl NumericPlan {
         // With Adam, G is the mean gradient with b more fractional bits.
         let gradient = adam.map_or(0, |a| summed + a.mean_bits + a.gradient_bits + 3);
         let master_least = (master + fixed.weight_bits + 2).max(velocity);
+        let norms = norms(&architecture, fixed, gradient_bits, training.batch)?;
         let least = product_bits.max(fixed.range_bits + f_x + 3).max(gradient).max(layer_bits(
             &architecture,
             fixed,
             gradient_bits,
         ));
+        // Gradients meet the inputs of a normalisation in sums of products.
+        let least = norms.iter().fold(least, |least, norm| least.max(norm.input.bits()));
         // The two rings are one without Adam: its gradients are known modulo R. With Adam a wider one of the master weights
         // costs nothing.
         let alone = adam.is_some();
@@ -226,10 +234,16 @@ impl NumericPlan {
             pool_ring,
             momentum,
             adam,
+            norms,
             rates: rates.collect(),
             divisor,
             warm_up: training.schedule.warm_up(),
         })
+    }
+
+    /// Scales of the batch normalisation at `layer`.
+    pub(crate) fn norm(&self, layer: usize) -> Option<&NormPlan> {
+        self.norms.iter().find(|norm| norm.layer == layer)
     }
 
     /// Bits that the truncation of master weights drops: S − f_w.
@@ -279,6 +293,23 @@ impl NumericPlan {
         let after = self.rates.partition_point(|r| r.epoch <= epoch);
         &self.rates[after.max(1) - 1]
     }
+}
+
+/// Scales of all layers of batch normalisation.
+fn norms(
+    architecture: &Architecture,
+    fixed: &FixedPointSpec,
+    gradient_bits: u32,
+    batch: usize,
+) -> Result<Vec<NormPlan>, SpecError> {
+    let layers = architecture.layers().iter().enumerate().filter_map(|(index, layer)| match layer.node {
+        Node::BatchNorm { positions, momentum, epsilon, .. } => {
+            let numbers = batch.saturating_mul(positions);
+            Some(norm::Layer { index, numbers, momentum, epsilon })
+        }
+        _ => None,
+    });
+    layers.map(|layer| NormPlan::new(&layer, fixed, gradient_bits)).collect()
 }
 
 /// The widest value that a layer without weights holds before its truncation.

@@ -19,6 +19,13 @@ impl fmt::Display for NumericPlan {
         row("backward products", self.gradient + self.weight, l, Some(self.gradient_bits))?;
         row("weight gradients", self.summed, r, None)?;
         row("master weights", self.master, self.master_ring.bits(), Some(self.weight_bits))?;
+        for norm in &self.norms {
+            let name = |what: &str| format!("layer {}: {what}", norm.layer);
+            let frac = self.activation;
+            row(&name("inputs of batch-norm"), frac, norm.input.bits(), Some(self.range_bits))?;
+            row(&name("variances"), norm.variance, 64, Some(2 * self.range_bits))?;
+            row(&name("scaled and shifted"), frac + norm.scale, norm.forward.bits(), Some(self.range_bits))?;
+        }
         if let Some(a) = &self.adam {
             row("mean gradients", a.gradient, 64, Some(a.gradient_bits))?;
             row("their average", a.moment, 64, Some(a.gradient_bits))?;

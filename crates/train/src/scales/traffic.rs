@@ -23,6 +23,8 @@ impl Traffic {
             Node::MaxPool(w) => 5 * w.inputs(),
             // Two openings, with the dealt parts of a truncation, each way.
             Node::AvgPool(_) | Node::Dropout { .. } => 8 * layer.output.len(),
+            // The gradient of its input is finished by itself.
+            Node::BatchNorm { .. } => 4 * layer.output.len(),
             Node::Dense { .. } | Node::Conv2d { .. } | Node::Flatten => 0,
         });
         Traffic {

@@ -152,6 +152,16 @@ pub enum LayerSpec {
         /// Probability, from 0 up to but not including 1.
         rate: f64,
     },
+    /// Each unit or channel of the dense or convolution layer before it less its mean over the batch, over its deviation √(variance
+    /// + epsilon), times a trained scale, plus a trained shift. Evaluations and the released model use running means and variances.
+    BatchNorm {
+        /// Weight of a batch in the running averages, from 0.001 to 1 (default 0.1). Their start has no weight.
+        #[serde(default = "tenth")]
+        momentum: f64,
+        /// Added to a variance, above 0 and at most 1 (default 0.001).
+        #[serde(default = "thousandth")]
+        epsilon: f64,
+    },
 }
 
 impl LayerSpec {
@@ -166,12 +176,21 @@ impl LayerSpec {
             LayerSpec::AvgPool { .. } => "avg-pool",
             LayerSpec::Flatten {} => "flatten",
             LayerSpec::Dropout { .. } => "dropout",
+            LayerSpec::BatchNorm { .. } => "batch-norm",
         }
     }
 }
 
 fn one() -> usize {
     1
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn thousandth() -> f64 {
+    0.001
 }
 
 /// What training minimises: the mean over rows of one of these.

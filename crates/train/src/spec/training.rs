@@ -16,7 +16,7 @@ pub struct TrainingSpec {
     /// v ← momentum · v + gradient, w ← w − rate · v. From 0 (default) up to but not including 1.
     #[serde(default)]
     pub momentum: f64,
-    /// Decoupled decay of weights, not of biases: w ← w − rate · weight_decay · w (default 0).
+    /// Decoupled decay of weights, not of biases nor of scales of a batch normalisation: w ← w − rate · weight_decay · w (default 0).
     #[serde(default)]
     pub weight_decay: f64,
     /// Seed of initial weights, batches and dropout masks. It is public.

@@ -45,10 +45,18 @@ pub fn classifier() -> ModelSpec {
     ModelSpec { input: InputSpec::Features(6), layers, loss: Loss::SoftmaxCrossEntropy }
 }
 
+/// The classifier with a batch normalisation.
+pub fn normalised() -> ModelSpec {
+    let mut model = classifier();
+    model.layers.insert(1, LayerSpec::BatchNorm { momentum: 0.1, epsilon: 0.001 });
+    model
+}
+
 /// One channel of 8 x 8 pixels, three classes, every kind of layer.
 pub fn images() -> ModelSpec {
     let layers = vec![
         LayerSpec::Conv2d { channels: 3, kernel: 3, stride: 1, padding: 1 },
+        LayerSpec::BatchNorm { momentum: 0.1, epsilon: 0.001 },
         LayerSpec::Relu {},
         LayerSpec::MaxPool { size: 2 },
         LayerSpec::AvgPool { size: 2 },
