@@ -77,6 +77,7 @@ fn convolutional() -> Description {
             Layer::Flatten,
             Layer::Dropout { rate: 0.25 },
             Layer::Dense { inputs: 4, outputs: 3 },
+            Layer::FoldedBatchNorm,
         ],
         input: toml::from_str(&schema).unwrap(),
         image: Some(Image { channels: 2, height: 7, width: 6 }),

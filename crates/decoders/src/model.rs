@@ -38,8 +38,9 @@ fn sha256(bytes: &[u8]) -> String {
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     vec![seed("", &[("0.bias", &[2]), ("0.weight", &[2, 2])]), {
         let image = "\"image\":{\"channels\":1,\"height\":1,\"width\":2},";
-        let layers = "{\"kind\":\"flatten\"},{\"kind\":\"relu\"},{\"kind\":\"dropout\",\"rate\":0.25},";
-        let seed = seed(image, &[("3.bias", &[2]), ("3.weight", &[2, 2])]);
+        let layers = "{\"kind\":\"flatten\"},{\"kind\":\"relu\"},{\"kind\":\"dropout\",\"rate\":0.25},\
+                      {\"kind\":\"folded-batch-norm\"},";
+        let seed = seed(image, &[("4.bias", &[2]), ("4.weight", &[2, 2])]);
         let (description, weights) = parts(&seed);
         let text = std::str::from_utf8(description)
             .expect("text")

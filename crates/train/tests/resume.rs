@@ -395,6 +395,13 @@ fn the_averages_of_adam_survive_too() {
 }
 
 #[test]
+fn the_running_averages_of_a_batch_normalisation_survive_too() {
+    let mut job = job(4);
+    job.model.layers.insert(1, LayerSpec::BatchNorm { momentum: 0.1, epsilon: 0.001 });
+    survives(Protocol::Helper, job);
+}
+
+#[test]
 fn without_a_dealer_resume_never_reuses_a_mask_either() {
     survives(Protocol::Ot, job(3));
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::template::{Place, fill, with_checkpoints, with_epochs, with_protocol};
 use super::*;
 
+const BATCH_NORM: &str = include_str!("../../../../testnet/jobs/mnist-batch-norm.toml");
 const BREAST_CANCER: &str = include_str!("../../../../testnet/jobs/breast-cancer.toml");
 const CONVOLUTIONAL: &str = include_str!("../../../../testnet/jobs/mnist-conv.toml");
 const MNIST: &str = include_str!("../../../../testnet/jobs/mnist.toml");
@@ -20,7 +21,7 @@ fn places(job: &Job) -> Vec<Place> {
 
 #[test]
 fn the_testnet_s_jobs_are_templates_that_become_jobs() {
-    for text in [BREAST_CANCER, MNIST] {
+    for text in [BREAST_CANCER, MNIST, BATCH_NORM] {
         let template = Job::parse(text).unwrap();
         assert!(matches!(template.parties[0].address(), Err(JobError::Unfilled { what: "address", .. })));
         assert!(matches!(template.parties[0].fingerprint(), Err(JobError::Unfilled { .. })));

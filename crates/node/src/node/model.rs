@@ -102,6 +102,7 @@ layers = [
     { kind = "relu" },
     { kind = "max-pool", size = 2 },
     { kind = "conv2d", channels = 4, kernel = 3, padding = 2 },
+    { kind = "batch-norm" },
     { kind = "sigmoid" },
     { kind = "avg-pool", size = 2 },
     { kind = "dropout", rate = 0.25 },
@@ -163,7 +164,7 @@ loss = "softmax-cross-entropy"
                 let sum: f32 = x.iter().map(|x| x.exp()).sum();
                 (x.iter().map(|x| x.exp() / sum).collect(), 0)
             }
-            (Layer::Flatten | Layer::Dropout { .. }, None) => (x.to_vec(), *side),
+            (Layer::Flatten | Layer::Dropout { .. } | Layer::FoldedBatchNorm, None) => (x.to_vec(), *side),
             _ => panic!("{layer:?} has the wrong tensors"),
         };
         *side = after;
@@ -175,6 +176,9 @@ loss = "softmax-cross-entropy"
         let job = job();
         let architecture = Architecture::new(&job.training.model).unwrap();
         let mut trained = init::weights(&architecture, 5, 16);
+        // What is released has a batch normalisation in the weights before it.
+        let normal = |i: usize| matches!(architecture.layers()[i].node, Node::BatchNorm { .. });
+        trained.layers.retain(|layer| !normal(layer.index));
         trained.layers.iter_mut().for_each(|layer| layer.bias = layer.weight.row(0).to_owned());
         let outcome = Outcome {
             steps: 1,

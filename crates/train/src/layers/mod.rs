@@ -1,4 +1,12 @@
 //! Layers on shares. One file a layer: its forward pass, and its backward pass from the values that the forward pass kept.
+//!
+//! # What batch normalisation costs
+//! 21 rounds a layer and step on the `helper` engine, and for every number that it normalises two truncations of the four that a
+//! ReLU's neighbours would do without it: x is finished by itself before the ReLU, and so is the gradient below. With L the ring of
+//! products, D that of x and R that of gradients, that is 4·D + 4·R + 2·(L − f_w) bits a number, and about 18,000 bits a channel,
+//! nearly all for the inverse square root. Two such layers in 784-128-128-10 at batch 128 (L = 34, D = 41, R = 52: 408 bits for each
+//! of 32,768 numbers) make 7.70 MB and 70 rounds of 5.46 MB and 28; `tests/costs.rs` counts it. Convolutions have many numbers: the
+//! network with two of them takes 295 MB and 107 rounds of 164 MB and 45. Formulas, rounds and errors are in [`batch_norm`].
 
 mod affine;
 mod avg_pool;

@@ -1,9 +1,8 @@
 //! Batch normalisation with the running averages of the training on shares.
 
-use std::sync::Arc;
-
 use super::Real;
 use super::stage::{Parameters, Pass, Stage};
+use crate::layers::batch_norm::fold::Scaled;
 use crate::scales::Average;
 
 /// Batch normalisation.
@@ -107,13 +106,13 @@ impl<F: Real> Stage<F> for BatchNorm<F> {
         Some(&mut self.parameters)
     }
 
-    fn folded(&self) -> Option<(Arc<[f64]>, Arc<[f64]>)> {
-        let scale = |c: usize| {
-            let variance = self.running_variance[c].double() + self.epsilon.double();
-            self.parameters.weight[c].double() / variance.sqrt()
-        };
-        let shift = |c: usize| self.parameters.bias[c].double() - scale(c) * self.running_mean[c].double();
-        let units = self.parameters.units;
-        Some(((0..units).map(scale).collect(), (0..units).map(shift).collect()))
+    fn folded(&self) -> Option<Scaled> {
+        let p = &self.parameters;
+        let root = self.running_variance.iter().map(|v| 1.0 / (v.double() + self.epsilon.double()).sqrt());
+        let scale: Vec<f64> =
+            p.weight.iter().zip(root).map(|(weight, root)| weight.double() * root).collect();
+        let means = self.running_mean.iter().zip(&scale);
+        let shift = p.bias.iter().zip(means).map(|(bias, (mean, s))| bias.double() - mean.double() * s);
+        Some(Scaled { shift: shift.collect(), scale })
     }
 }

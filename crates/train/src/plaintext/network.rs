@@ -107,9 +107,9 @@ impl<F: Real> Network<F> {
     /// Weights and biases as they are released: batch normalisations are folded into the layers before them.
     pub(crate) fn released(&mut self, architecture: &Architecture) -> TrainedModel {
         let mut model = self.weights();
-        let scales = self.stages.iter().enumerate();
-        let scales: Vec<_> = scales.filter_map(|(i, s)| s.folded().map(|(s, t)| (i, s, t))).collect();
-        fold_plaintext(&mut model, architecture, &scales);
+        let stages = self.stages.iter().enumerate();
+        let scaled: Vec<_> = stages.filter_map(|(i, stage)| Some((i, stage.folded()?))).collect();
+        fold_plaintext(&mut model, architecture, &scaled);
         model
     }
 

@@ -1,9 +1,8 @@
 //! What a layer of the plaintext network does. Values are row-major slices of the rows of one batch; buffers belong to
 //! the network and are allocated once.
 
-use std::sync::Arc;
-
 use super::Real;
+use crate::layers::batch_norm::fold::Scaled;
 
 /// Weights of one layer with everything that descent needs.
 pub(super) struct Parameters<F> {
@@ -62,8 +61,8 @@ pub(super) trait Stage<F: Real>: Send {
         None
     }
 
-    /// What a batch normalisation does to a released model: each output of the layer before it times the first, plus the second.
-    fn folded(&self) -> Option<(Arc<[f64]>, Arc<[f64]>)> {
+    /// What it does to a released model, if it is a batch normalisation.
+    fn folded(&self) -> Option<Scaled> {
         None
     }
 }

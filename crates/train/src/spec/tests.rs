@@ -10,6 +10,7 @@ layers = [
     { kind = "avg-pool", size = 2 },
     { kind = "flatten" },
     { kind = "dense", units = 100 },
+    { kind = "batch-norm", momentum = 0.05 },
     { kind = "sigmoid" },
     { kind = "dropout", rate = 0.5 },
     { kind = "dense", units = 10 },

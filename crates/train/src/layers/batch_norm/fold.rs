@@ -4,13 +4,11 @@
 //! s = γ / √(v + ε), computed on shares. So an evaluation runs the network as it will be released, at the cost of one without
 //! normalisation, and of a normalisation nothing is opened but W' and b': neither means nor variances nor γ.
 
-use std::sync::Arc;
-
 use ndarray::Array1;
 use tercet_engine::{Engine, EngineError, Shared, Truncate, functions};
 use tercet_share::{Bilinear, Linear, Ring};
 
-use super::{batch, root, scale};
+use super::channels::{batch, root, scale};
 use crate::TrainedModel;
 use crate::architecture::{Architecture, Node};
 use crate::layers::Weights;
@@ -121,19 +119,28 @@ fn raised<E: Engine>(engine: &mut E, x: &E::Masked, frac: u32) -> Result<E::Mask
     engine.reread(&x, frac)
 }
 
-/// The same in the open, for the training in floating point: `scales` are s and β − m·s of each layer of batch normalisation, whose
-/// own entries are taken out of the model.
+/// What a batch normalisation in floating point does to a released model: each output of the layer before it times a scale, plus a
+/// shift.
+pub(crate) struct Scaled {
+    /// s of each channel.
+    pub(crate) scale: Vec<f64>,
+    /// β − m·s of each channel.
+    pub(crate) shift: Vec<f64>,
+}
+
+/// The same in the open, for the training in floating point: normalisations by their place in `model.layers`. Their own entries are
+/// taken out of the model.
 pub(crate) fn fold_plaintext(
     model: &mut TrainedModel,
     architecture: &Architecture,
-    scales: &[(usize, Arc<[f64]>, Arc<[f64]>)],
+    scaled: &[(usize, Scaled)],
 ) {
-    for (index, scale, shift) in scales {
+    for (index, Scaled { scale, shift }) in scaled {
         let Some(before) = model.layers.iter_mut().find(|layer| layer.index + 1 == *index) else { continue };
         for mut row in before.weight.rows_mut() {
-            row.iter_mut().zip(scale.iter()).for_each(|(w, s)| *w = (f64::from(*w) * s) as f32);
+            row.iter_mut().zip(scale).for_each(|(w, s)| *w = (f64::from(*w) * s) as f32);
         }
-        let bias = before.bias.iter().zip(scale.iter().zip(shift.iter()));
+        let bias = before.bias.iter().zip(scale.iter().zip(shift));
         before.bias = Array1::from_iter(bias.map(|(b, (s, t))| (f64::from(*b) * s + t) as f32));
     }
     model.layers.retain(|layer| !matches!(architecture.layers()[layer.index].node, Node::BatchNorm { .. }));

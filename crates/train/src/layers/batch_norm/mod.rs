@@ -22,14 +22,17 @@
 //! by |s|·1.5·2^−f_x in that step, with a new sign in every one. mean δ has four bits more than δ for the same reason. In tests over
 //! the clear engine gradients are within the error of softmax of those in floating point, and trained weights within 0.015.
 
+mod channels;
 pub(crate) mod fold;
 
 use std::sync::Arc;
 
-use tercet_engine::{Engine, EngineError, Meta, Shared, Term, Truncate, Var, functions};
-use tercet_share::{Bilinear, Linear, Ring, Tensor, fixed};
+use tercet_engine::{Engine, EngineError, Shared, Term, Truncate, Var};
+use tercet_share::{Bilinear, Linear, Ring};
 
-use crate::scales::{Average, Dyadic, MEAN, NormPlan, NumericPlan, RECIPROCAL, SQUARE};
+use crate::scales::{MEAN, NormPlan, NumericPlan, SQUARE};
+
+use channels::{Count, average, batch, keep, mean, root, scale, times_rest};
 
 use super::value::only;
 use super::{Backward, Context, Factors, Gradient, Layer, Running, Value, Weights, no_forward};
@@ -54,26 +57,6 @@ struct Kept<E: Engine> {
     gamma: E::Masked,
     /// s: f_s, in the ring of the products.
     scale: E::Masked,
-}
-
-/// 1 / n, and n as a power of two.
-#[derive(Clone, Copy)]
-struct Count {
-    /// Of 1 / n.
-    share: Dyadic,
-    /// k = ⌈log2 n⌉.
-    bits: u32,
-}
-
-impl Count {
-    fn new(n: usize) -> Count {
-        Count { share: Dyadic::reciprocal(n, RECIPROCAL), bits: n.next_power_of_two().trailing_zeros() }
-    }
-
-    /// Fractional bits of 2^k / n.
-    fn rest(self) -> u32 {
-        self.share.shift - self.bits
-    }
 }
 
 impl<E: Engine> BatchNorm<E> {
@@ -125,7 +108,7 @@ impl<E: Engine> BatchNorm<E> {
         step: u64,
     ) -> Result<Value<E>, EngineError> {
         let norm = self.plan(cx.plan)?;
-        let (gamma, beta, x) = finish(cx, &norm, x, weights)?;
+        let [gamma, beta, x] = finish(cx, &norm, x, weights)?;
         let rows = x.meta().rows;
         let count = Count::new(rows * self.positions);
         let Some(running) = &weights.running else {
@@ -305,7 +288,7 @@ fn finish<E: Engine>(
     norm: &NormPlan,
     x: Value<E>,
     weights: &Weights<E>,
-) -> Result<(E::Masked, E::Masked, E::Masked), EngineError> {
+) -> Result<[E::Masked; 3], EngineError> {
     let Value::Pending { offset, frac } = x else {
         return Err(EngineError::parameter(WHAT, "it does not come directly after a product"));
     };
@@ -316,76 +299,5 @@ fn finish<E: Engine>(
         out: Ring::FULL,
     });
     let x = Truncate { value: &offset, shift: offset.meta().frac - frac, out: norm.input };
-    let [gamma, beta, x] = batch(cx.engine, &[gamma, beta, x])?;
-    Ok((gamma, beta, x))
-}
-
-/// `sum` / n, half-finished, with more fractional bits than `sum` has, and [`MEAN`].
-fn mean<E: Engine>(engine: &mut E, sum: &E::Masked, count: Count) -> Result<E::Offset, EngineError> {
-    let Dyadic { factor, shift } = count.share;
-    let raise = (MEAN + 1).saturating_sub(shift);
-    let read = engine.reread(sum, sum.meta().frac + shift + raise)?;
-    let read = engine.linear(&read, &Linear::Scale(factor << raise))?;
-    engine.lift(&read)
-}
-
-/// `x` · 2^k / n: no round.
-fn times_rest<E: Engine>(engine: &mut E, x: &E::Masked, count: Count) -> Result<E::Masked, EngineError> {
-    let x = engine.reread(x, x.meta().frac + count.rest())?;
-    if count.rest() == 0 { Ok(x) } else { engine.linear(&x, &Linear::Scale(count.share.factor)) }
-}
-
-/// The running average after `step`, to be truncated by the shift of the average: as it was, times what is left of its weight, and
-/// the new value, which may have fewer fractional bits, times its own.
-fn average<E: Engine>(
-    engine: &mut E,
-    old: &E::Offset,
-    new: &E::Masked,
-    average: Average,
-    step: u64,
-) -> Result<E::Offset, EngineError> {
-    let factor = average.factor(step);
-    let mut sum = engine.linear_offset(old, &Linear::Scale((1 << average.shift) - factor))?;
-    let new = engine.reread(new, new.meta().frac + average.shift)?;
-    let new = engine.lift(&new)?;
-    let up = sum.meta().frac - new.meta().frac;
-    engine.accumulate(&mut sum, &new, factor, up)?;
-    Ok(sum)
-}
-
-/// A running average for the next step, read with as many fractional bits more as its truncation drops.
-fn keep<E: Engine>(engine: &mut E, x: &E::Masked, average: Average) -> Result<E::Offset, EngineError> {
-    let x = engine.reread(x, x.meta().frac + average.shift)?;
-    engine.lift(&x)
-}
-
-/// 1 / √(variance + ε), half-finished.
-fn root<E: Engine>(engine: &mut E, norm: &NormPlan, variance: &E::Masked) -> Result<E::Offset, EngineError> {
-    let meta = variance.meta();
-    let epsilon = fixed::encode(norm.epsilon, meta.frac, meta.ring)?;
-    let epsilon = engine.public(&Tensor::filled(meta.rows, meta.cols, epsilon), meta)?;
-    let variance = engine.add(variance, &epsilon, false)?;
-    functions::inverse_sqrt(engine, &variance, norm.low, norm.high)
-}
-
-/// s = γ·r in `out`.
-fn scale<E: Engine>(
-    engine: &mut E,
-    norm: &NormPlan,
-    gamma: &E::Masked,
-    root: &E::Masked,
-    out: Ring,
-) -> Result<E::Masked, EngineError> {
-    let product = engine.product(&Bilinear::Hadamard, gamma, root)?;
-    let Meta { frac, .. } = product.meta();
-    only(WHAT, engine.truncate(&[Truncate { value: &product, shift: frac - norm.scale, out }])?)
-}
-
-/// One truncation call.
-fn batch<E: Engine, const N: usize>(
-    engine: &mut E,
-    batch: &[Truncate<'_, E::Offset>; N],
-) -> Result<[E::Masked; N], EngineError> {
-    let lost = |_| EngineError::parameter(WHAT, "a batch gave another number of results");
-    engine.truncate(batch)?.try_into().map_err(lost)
+    batch(cx.engine, &[gamma, beta, x])
 }
