@@ -1,6 +1,8 @@
 //! Where a node stands, for its people: a small file that the node keeps up to date and `tercet status` reads. It holds
 //! public facts only, the ones that the log tells too.
 
+mod words;
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,10 +12,16 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, JobParty};
+use crate::recovery::bounded;
 use crate::recovery::journal::now;
+
+pub use words::describe;
 
 /// Name of the file in a node's state folder.
 pub const FILE: &str = "status.json";
+
+/// Most bytes of the file.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Steps alone are written no more often than this.
 const WRITE_EVERY: Duration = Duration::from_millis(200);
@@ -94,6 +102,18 @@ pub struct State {
     pub reason: Option<String>,
     /// The others.
     pub peers: Vec<PeerStatus>,
+}
+
+impl State {
+    /// Everything in it that is words.
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let own = [&mut self.job, &mut self.job_hash, &mut self.party, &mut self.role];
+        let peers = self
+            .peers
+            .iter_mut()
+            .flat_map(|peer| [&mut peer.name, &mut peer.role].into_iter().chain(&mut peer.reason));
+        own.into_iter().chain(&mut self.session).chain(&mut self.reason).chain(peers)
+    }
 }
 
 /// A node's status, shared by the parts that change it.
@@ -226,13 +246,24 @@ fn write(path: &Path, state: &State) -> io::Result<()> {
     Ok(())
 }
 
-/// The status in a state folder; `None` if no node has written one.
+/// A text becomes one line of printable characters: it goes to a terminal.
+fn printable(text: &mut String) {
+    if text.chars().any(char::is_control) {
+        *text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    }
+}
+
+/// The status in a state folder, its texts printable; `None` if no node has written one.
 ///
 /// # Errors
 /// The file cannot be read or is not a status.
 pub fn read(state: &Path) -> io::Result<Option<State>> {
-    match fs::read(state.join(FILE)) {
-        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+    match bounded::read(&state.join(FILE), MOST_BYTES) {
+        Ok(text) => {
+            let mut state: State = serde_json::from_slice(&text)?;
+            state.texts().for_each(printable);
+            Ok(Some(state))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

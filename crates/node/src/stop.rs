@@ -1,4 +1,10 @@
 //! SIGTERM and SIGINT: the first asks the node to stop in good order, the second ends it at once.
+//!
+//! A node that is asked to stop finishes its step, waits for the checkpoint that is being written, tells its peers, and ends. It
+//! makes no checkpoint of the step at which it stops. Under `helper` it cannot: half-finished weights are off by a correction that
+//! the dealer holds, so that the summands to be kept come from a re-masking by all three. Without a dealer it could, to no use: a
+//! run goes on from a step that all who keep the state hold, and the others, who learn of the stop at steps of their own, hold
+//! the multiples of `checkpoint.every` only. What is lost is at most `checkpoint.every` steps.
 
 use std::io;
 use std::sync::Arc;

@@ -72,6 +72,84 @@ fn an_interrupted_private_run_is_paid_for_once() {
     assert!(net.out(2).join("privacy.json").exists());
 }
 
+/// A party's state folder, as its operator's backup may have it: taken while the run has a checkpoint after its beginning.
+fn backup(net: &Net, party: usize) -> Vec<(PathBuf, Vec<u8>)> {
+    let begun = std::time::Instant::now();
+    let folder = net.home(party).join("out-state");
+    let step = |path: &PathBuf| -> Option<u64> {
+        path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".tck")?.parse().ok()
+    };
+    loop {
+        // A file that is replaced meanwhile is looked at again.
+        let found = std::panic::catch_unwind(|| files(&folder)).unwrap_or_default();
+        if found.iter().any(|(path, _)| step(path).is_some_and(|step| step > 0)) {
+            return found;
+        }
+        assert!(begun.elapsed().as_secs() < 40, "no checkpoint");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+fn restore(net: &Net, party: usize, files: &[(PathBuf, Vec<u8>)]) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::remove_dir_all(net.home(party).join("out-state")).unwrap();
+    for (path, bytes) in files {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+#[test]
+fn checkpoints_put_back_after_a_private_run_neither_open_its_model_again_nor_pay_for_another() {
+    let net = net(&[0, 2]);
+    net.edit_jobs("epochs = 8", "epochs = 80");
+    net.edit_jobs("deadline_seconds = 20", "deadline_seconds = 2");
+    (0..3).for_each(|party| net.edit(&net.config(party), "deadline_seconds = 20", "deadline_seconds = 2"));
+    net.edit_jobs("[release]", "[checkpoint]\nevery = 40\nrejoin_seconds = 2\n\n[release]");
+    let running: Vec<_> = (0..3).map(|party| net.start(party)).collect();
+    let backups = std::thread::scope(|scope| {
+        [0, 1, 2]
+            .map(|party| {
+                scope.spawn({
+                    let net = &net;
+                    move || backup(net, party)
+                })
+            })
+            .map(|thread| thread.join().unwrap())
+    });
+    for ended in running.into_iter().map(common::Running::wait) {
+        assert!(ended.succeeded(), "{}", ended.stderr());
+    }
+    let away = || (0..3).for_each(|party| fs::remove_dir_all(net.out(party)).unwrap());
+
+    // Both evaluators have their checkpoints back and the results away: the ledger knows that the model was opened.
+    away();
+    [0, 1].into_iter().for_each(|party| restore(&net, party, &backups[party]));
+    let before = fs::read(ledger(&net, 0)).unwrap();
+    // A dealer that has its own back as well pays nothing yet, and one without would have to pay again.
+    restore(&net, 2, &backups[2]);
+    let ended = net.run(&[0, 1, 2]);
+    let said = ended[0].sentence();
+    assert!(
+        said.contains("would open a private model twice") && said.contains("as `ada` has on record"),
+        "{said}"
+    );
+    assert!(ended.iter().all(|ended| !ended.succeeded()));
+    assert_eq!(fs::read(ledger(&net, 0)).unwrap(), before);
+    assert!((0..3).all(|party| !net.out(party).join("model").exists()));
+
+    // The dealer alone has its own back: what the evaluators begin is another run, which it has no budget for.
+    away();
+    [0, 1].into_iter().for_each(|party| restore(&net, party, &[]));
+    net.edit(&net.config(0), "[budget]\nledger = \"rows.ledger\"\nepsilon = 8.5\ndelta = 1e-3\n", "");
+    restore(&net, 2, &backups[2]);
+    let ended = net.run(&[0, 1, 2]);
+    assert!(ended[2].sentence().contains("above its budget of 8.5"), "{}", ended[2].stderr());
+    assert!(ended.iter().all(|ended| !ended.succeeded()));
+    assert!((0..3).all(|party| !net.out(party).join("model").exists()));
+}
+
 fn report(net: &Net, party: usize) -> Value {
     serde_json::from_slice(&fs::read(net.out(party).join("privacy.json")).unwrap()).unwrap()
 }

@@ -2,14 +2,13 @@
 
 mod common;
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{NAMES, Net, Running, record, tercet};
-use tercet_node::recovery::journal::{self, Event};
+use common::{NAMES, Net, Running, each_step_once, record, tercet};
+use tercet_node::recovery::journal;
 use tercet_node::status::{self, Doing, State};
 
 /// A net whose job keeps checkpoints and takes `epochs` epochs of 6 steps.
@@ -39,31 +38,6 @@ fn until(net: &Net, party: usize, what: &str, asked: impl Fn(&State) -> bool) ->
 fn signal(running: &Running, name: &str) {
     let pid = running.child.as_ref().unwrap().id().to_string();
     assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-}
-
-/// Checks a party's journal: the steps of its last lineage are 1 to `steps`, each once, and no session's keys came twice.
-fn each_step_once(net: &Net, party: usize, steps: u64) {
-    let events = journal::read(&net.out(party)).unwrap();
-    let mut done: Vec<u64> = Vec::new();
-    let mut keys = HashSet::new();
-    for event in &events {
-        match event {
-            Event::Begin { from, keys: public, session, .. } => {
-                assert!(*from <= done.len() as u64 || party == 2, "it goes on from a step that it made");
-                done.truncate(*from as usize);
-                let steps = done.len() as u64 + 1..=*from;
-                done.extend(steps);
-                assert!(keys.insert(session.clone()), "a session twice");
-                assert!(public.iter().all(|key| keys.insert(key.clone())), "a key of an earlier session");
-            }
-            Event::Step { step } => {
-                assert_eq!(*step, done.len() as u64 + 1, "{} at {:?}", NAMES[party], done.last());
-                done.push(*step);
-            }
-            _ => {}
-        }
-    }
-    assert_eq!(done.len() as u64, steps, "{}", NAMES[party]);
 }
 
 #[test]

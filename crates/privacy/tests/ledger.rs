@@ -201,6 +201,22 @@ fn a_cut_tail_and_a_missing_head_are_noticed() {
 }
 
 #[test]
+fn a_creation_that_a_full_disk_cut_short_is_made_again() {
+    let (_folder, path, ledger) = new(3.0);
+    let line = fs::read(&path).expect("readable");
+    drop(ledger);
+    // The name alone, the head alone, half of the first line.
+    for (bytes, head) in [(0, false), (0, true), (line.len() / 2, true)] {
+        fs::write(&path, &line[..bytes]).expect("writable");
+        if !head {
+            fs::remove_file(head_path(&path)).expect("removable");
+        }
+        let again = Ledger::create(&path, budget(3.0)).expect("created again");
+        assert_eq!(again.entries().expect("valid").len(), 1);
+    }
+}
+
+#[test]
 fn a_rewritten_ledger_is_noticed_by_whoever_kept_its_head() {
     let (_folder, path, _lines) = filled();
     let kept = Ledger::open(&path).expect("valid").status().expect("valid").head;

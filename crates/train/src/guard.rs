@@ -8,6 +8,10 @@
 //!
 //! A value so far out that it wraps in its ring looks like a random one: in a product's ring, the narrowest, half of the ring is
 //! out of range, so that a tensor of n such elements passes with probability 2^−n. Steps between two checks are not looked at.
+//!
+//! A private training has no guard. Its bits are exact functions of the records: one record can turn a bit, which no ε covers, and
+//! noise that would cover it spends budget at every check. Nor would a guard find anything: a private job is refused at its start
+//! unless weights and outputs stay in range for all rows and all noise of the proved bounds.
 
 use tercet_engine::{Engine, EngineError, Meta, Opening, Party, Reason, Shared, Sign, Term, Var};
 use tercet_share::{Linear, Tensor};

@@ -105,7 +105,9 @@ impl Folder {
         sealed::open(&self.key, &self.binding, step, &bytes, &path)
     }
 
-    /// Writes a checkpoint, whole and durable, and then removes those that are older than the newest [`KEEP`].
+    /// Writes a checkpoint, whole and durable, and then removes those that are older than the newest [`KEEP`], and those after
+    /// it: the run went on from before them and reaches their steps another way. Until then they stay, so that a peer that only
+    /// says that it lost its own costs this party none.
     ///
     /// # Errors
     /// [`CheckpointError::Unwritten`]; what was there before is still there.
@@ -117,16 +119,9 @@ impl Folder {
             CheckpointError::Unwritten { step, last, source }
         })?;
         let steps = steps(&self.path)?;
-        let old = steps.len().saturating_sub(KEEP);
-        steps[..old].iter().try_for_each(|&step| self.remove(step))
-    }
-
-    /// Removes the checkpoints after `step`: the run goes on from there, and reaches their steps another way.
-    ///
-    /// # Errors
-    /// A file cannot be removed.
-    pub fn forget_after(&self, step: u64) -> Result<(), CheckpointError> {
-        steps(&self.path)?.into_iter().filter(|&later| later > step).try_for_each(|later| self.remove(later))
+        let (lineage, left) = steps.split_at(steps.partition_point(|&other| other <= step));
+        let old = lineage.len().saturating_sub(KEEP);
+        lineage[..old].iter().chain(left).try_for_each(|&step| self.remove(step))
     }
 
     /// Removes all checkpoints: the run is over, or started over.

@@ -68,7 +68,11 @@ pub fn decode(step: u64, bytes: &[u8]) -> Option<(Snapshot, Option<u64>)> {
     if count > rest.len() / METRIC {
         return None;
     }
-    let metrics = (0..count).map(|_| metric(&mut rest)).collect::<Option<_>>()?;
+    let metrics = (0..count).map(|_| metric(&mut rest)).collect::<Option<Vec<Metric>>>()?;
+    // Evaluations come in the order of their steps, and none after the state.
+    if !metrics.is_sorted_by(|a, b| a.step < b.step) || metrics.last().is_some_and(|last| last.step > step) {
+        return None;
+    }
     let count = u32::from_le_bytes(take(&mut rest)?) as usize;
     if count > rest.len() / TENSOR {
         return None;
@@ -87,9 +91,14 @@ fn metric(rest: &mut &[u8]) -> Option<Metric> {
     let epoch = u32::from_le_bytes(take(rest)?);
     let rows = usize::try_from(u64::from_le_bytes(take(rest)?)).ok()?;
     let [which] = take(rest)?;
-    let (accuracy, loss) = (f64::from_le_bytes(take(rest)?), f64::from_le_bytes(take(rest)?));
-    let given = |bit: u8, value: f64| (which & bit != 0).then_some(value);
-    (which < 4).then_some(Metric { step, epoch, rows, accuracy: given(1, accuracy), loss: given(2, loss) })
+    let mut given = |bit: u8| {
+        let value = f64::from_le_bytes(take(rest)?);
+        // What is not given is zero: a state has one spelling.
+        let there = which & bit != 0;
+        (value.is_finite() && (there || value.to_bits() == 0)).then_some(there.then_some(value))
+    };
+    let (accuracy, loss) = (given(1)?, given(2)?);
+    (which < 4).then_some(Metric { step, epoch, rows, accuracy, loss })
 }
 
 fn tensor(rest: &mut &[u8]) -> Option<(Meta, Option<Tensor>)> {

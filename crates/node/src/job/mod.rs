@@ -50,6 +50,11 @@ impl Protocol {
     /// All protocols.
     pub const ALL: [Protocol; 2] = [Protocol::Helper, Protocol::Ot];
 
+    /// Whether the party of this role evaluates, and so keeps a part of the model.
+    pub fn evaluates(self, role: Role) -> bool {
+        self == Protocol::Ot || role != Role::Dealer
+    }
+
     /// The protocol with this name.
     pub fn parse(name: &str) -> Option<Protocol> {
         Protocol::ALL.into_iter().find(|protocol| protocol.name() == name)

@@ -12,6 +12,7 @@ use super::training::Accounts;
 use super::{MODEL_FOLDER, model};
 use crate::cli::sentence;
 use crate::job::JobParty;
+use crate::recovery::Disagreement;
 use crate::recovery::journal::{self, Event, now};
 use crate::status::Doing;
 use crate::stop::Stopped;
@@ -124,9 +125,13 @@ impl Run<'_> {
         } else {
             self.failed(&error);
         }
-        // What goes on later has been paid for; without checkpoints nothing goes on.
-        if let Some(accounted) = self.accounted.take().filter(|_| self.kept.is_none()) {
-            accounted.stopped(self.job, &error);
+        // What goes on later has been paid for; without checkpoints nothing goes on. Where the parties did not agree on a
+        // beginning there is nothing to go on from: a peer that offers nonsense costs no budget.
+        let nothing = self.sessions == 0 && !self.returning && error.is::<Disagreement>();
+        match self.accounted.take() {
+            Some(accounted) if nothing => accounted.never_began(),
+            Some(accounted) if self.kept.is_none() => accounted.stopped(self.job, &error),
+            _ => {}
         }
         if self.finished || self.sessions == 0 {
             return Err(error);
@@ -137,7 +142,10 @@ impl Run<'_> {
         }
         self.record.outcome = RunOutcome::Failed { reason: sentence(&error) };
         self.record.seconds.total = self.begun.elapsed().as_secs_f64();
-        self.record.write(&self.config.out)?;
+        // A disk that takes no record is often the reason of the end: that reason is the one to tell.
+        if let Err(unwritten) = self.record.write(&self.config.out) {
+            tracing::warn!("the record of this end is missing: {}", sentence(&unwritten));
+        }
         Err(error)
     }
 }

@@ -62,7 +62,7 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    fn record_openings<E: Engine>(&mut self, engine: &E) -> Result<(), CustodianError> {
+    fn record_openings<E: Engine>(&mut self, engine: &E) -> Result<(), JournalError> {
         let Some((keeping, _)) = &mut self.keeping else { return Ok(()) };
         let new = &engine.openings()[self.opened..];
         for opening in new {
@@ -110,6 +110,12 @@ impl<E: Engine> Custodian<E> for Keeper<'_> {
             loss: now.metric.and_then(|metric| metric.loss),
             accuracy: now.metric.and_then(|metric| metric.accuracy),
         };
+        // On record at once: a private run that is interrupted must not go on from before what was opened.
+        if now.metric.is_some()
+            && let Err(error) = self.record_openings(engine)
+        {
+            self.fault.get_or_insert(error);
+        }
         self.progress.live().traffic(|| engine.measured());
         self.progress.show(tick, || Some(engine.measured().sent_by(engine.party())));
         if now.metric.is_none()

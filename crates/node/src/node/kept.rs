@@ -57,17 +57,16 @@ impl Kept {
     }
 
     /// The state of `place`, which the parties agreed to go on from; `None` at step 0. `holds` says whether this party has a
-    /// file of it: a dealer needs none, for it keeps no number. Later checkpoints are forgotten.
+    /// file of it: a dealer needs none, for it keeps no number.
     ///
     /// # Errors
-    /// A file cannot be read, written or removed.
+    /// A file cannot be read or written.
     pub(super) fn resume(
         &self,
         place: Place,
         holds: bool,
         reservation: Option<u64>,
     ) -> Result<Option<Snapshot>, CheckpointError> {
-        self.folder.forget_after(place.step)?;
         if !holds {
             self.mark(place, reservation)?;
         }

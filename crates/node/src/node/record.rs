@@ -15,12 +15,16 @@ use tercet_train::Metric;
 use super::training::Accounts;
 use super::{agree, alive};
 use crate::job::{Job, JobParty};
+use crate::recovery::bounded;
 
 /// Name of the file in a node's `out` folder.
 pub const FILE: &str = "record.json";
 
+/// Most bytes of the file that are read back.
+const MOST_BYTES: u64 = 256 << 20;
+
 /// Messages that `tercet plan` does not count: signs of life, and the agreement on where to go on.
-const BESIDE_THE_PROTOCOL: [&str; 3] = [alive::LABEL, agree::OFFER, agree::DONE];
+const BESIDE_THE_PROTOCOL: [&str; 4] = [alive::LABEL, agree::OFFER, agree::HEARD, agree::DONE];
 
 /// First field of the file; the number changes when the format does.
 const FORMAT: &str = "tercet-record-1";
@@ -223,13 +227,13 @@ fn memory_peak() -> Option<u64> {
 
 /// Whether `out` holds a record that must be kept. One of a run that failed before anything was opened may be replaced;
 /// a file that is no record is kept too.
-pub(crate) fn holds_results(out: &Path) -> bool {
+pub fn holds_results(out: &Path) -> bool {
     #[derive(Deserialize)]
     struct Ended {
         outcome: RunOutcome,
         openings: Vec<serde_json::Value>,
     }
-    match fs::read(out.join(FILE)) {
+    match bounded::read(&out.join(FILE), MOST_BYTES) {
         Ok(text) => match serde_json::from_slice::<Ended>(&text) {
             Ok(Ended { outcome: RunOutcome::Failed { .. }, openings }) => !openings.is_empty(),
             _ => true,
@@ -239,14 +243,16 @@ pub(crate) fn holds_results(out: &Path) -> bool {
 }
 
 /// Whether `out` holds the record of a finished run that began in the session `run`.
-pub(super) fn finished(out: &Path, run: &str) -> bool {
+pub fn finished(out: &Path, run: &str) -> bool {
     #[derive(Deserialize)]
     struct Ended {
         outcome: RunOutcome,
         run: Option<String>,
     }
-    let text = fs::read(out.join(FILE)).unwrap_or_default();
-    serde_json::from_slice::<Ended>(&text).is_ok_and(|record| {
+    let text = bounded::read(&out.join(FILE), MOST_BYTES).unwrap_or_default();
+    // As an object: the form of a list, which serde takes too, is no record of ours.
+    let record = serde_json::from_slice(&text).map(serde_json::Value::Object);
+    record.and_then(serde_json::from_value::<Ended>).is_ok_and(|record| {
         matches!(record.outcome, RunOutcome::Finished) && record.run.as_deref() == Some(run)
     })
 }
@@ -255,10 +261,11 @@ pub(super) fn finished(out: &Path, run: &str) -> bool {
 ///
 /// # Errors
 /// When there is no record, or it cannot be written.
-pub(super) fn amend(out: &Path, openings: &[OpeningRecord]) -> Result<()> {
+pub fn amend(out: &Path, openings: &[OpeningRecord]) -> Result<()> {
     let path = out.join(FILE);
-    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)?;
-    record["openings"] = serde_json::to_value(openings)?;
+    let text = bounded::read(&path, MOST_BYTES)?;
+    let mut record: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text)?;
+    record.insert("openings".to_owned(), serde_json::to_value(openings)?);
     let mut text = serde_json::to_string_pretty(&record)?;
     text.push('\n');
     Ok(atomic_write(&path, text.as_bytes(), Mode::Private)?)

@@ -17,12 +17,13 @@ use super::material::Material;
 use super::record::{self, Record};
 use super::training::{self, Ran, Surroundings};
 use super::{agree, identity, prepare_out, roster, rows};
+use crate::checkpoint::Place;
 use crate::cli::sentence;
 use crate::config::NodeConfig;
 use crate::job::{Job, JobParty};
 use crate::logging::Console;
 use crate::privacy::Accounted;
-use crate::recovery::journal::{Event, Journal, now};
+use crate::recovery::journal::{self, Event, Journal, now};
 use crate::recovery::{Decision, Disagreement, Offer};
 use crate::status::{Doing, Status};
 use crate::stop::StopFlag;
@@ -264,7 +265,9 @@ impl Run<'_> {
                 if let Some(keeping) = &mut keeping {
                     let (at, step) = (now(), self.status.now().step);
                     let reason = sentence(&stopped.error);
-                    keeping.journal.add(&Event::Ended { at, step, reason })?;
+                    if let Err(unwritten) = keeping.journal.add(&Event::Ended { at, step, reason }) {
+                        tracing::warn!("{unwritten}");
+                    }
                 }
                 return Err(stopped.error);
             }
@@ -283,11 +286,13 @@ impl Run<'_> {
     fn decide(&mut self, joined: &mut Joined) -> Result<Beginning> {
         let Some(kept) = &self.kept else { return Ok(Beginning::Plain) };
         let found = kept.find()?;
+        let events = journal::read(&self.config.out)?;
+        let (me, evaluates) = (self.party.role.index(), self.job.protocol.evaluates(self.party.role));
         let offer = Offer {
             restart: self.restart,
             finished: self.finished,
             material: self.material.is_some(),
-            ..Offer::of(&found)
+            ..Offer::of(&found).with_openings(&events, me, evaluates)
         };
         let keys = PartyId::ALL.map(|party| match party == joined.transport.me() {
             true => hex(&joined.key.public()),
@@ -301,11 +306,25 @@ impl Run<'_> {
                 return Ok(Beginning::Nothing);
             }
             Decision::Fresh => {
+                let paid = self.accounted.as_ref().is_some_and(Accounted::settled);
+                let reservation = if !self.restart && (offer.opening > 0 || paid) {
+                    // What was set aside paid for the run before, of which something may have been opened.
+                    let anew = self.accounted.insert(Accounted::begin(self.config, self.job, self.party)?);
+                    anew.entry()
+                } else {
+                    reservation
+                };
                 kept.begin(session, reservation)?;
                 tracing::info!("run {session} begins at step 0");
                 (session, None, 0)
             }
             Decision::Resume(place) => {
+                if self.job.training.privacy.is_some() {
+                    self.not_again(
+                        place,
+                        journal::opened(&events, &place.run.to_string(), me, evaluates).opened,
+                    )?;
+                }
                 let holds = offer.place(place.step, place.session).is_some();
                 let from = kept.resume(place, holds, reservation)?;
                 tracing::info!("run {} goes on from step {}", place.run, place.step);
@@ -332,6 +351,17 @@ impl Run<'_> {
         journal.sync()?;
         let (folder, every) = (kept.folder.clone(), kept.spec.every);
         Ok(Beginning::Kept(Box::new(Keeping { folder, journal, every, run, session, reservation, from })))
+    }
+
+    /// Refuses to go on from before an opening of a private job that this party has on record, whatever the others hold: in its
+    /// journal, or, should that be gone, in its ledger, which is settled once the model was opened.
+    fn not_again(&self, place: Place, opened: u64) -> Result<(), Disagreement> {
+        let closed = self.accounted.as_ref().filter(|accounted| accounted.settled());
+        let opened = opened.max(closed.map_or(0, Accounted::steps));
+        if opened <= place.step {
+            return Ok(());
+        }
+        Err(Disagreement::Reopened { party: self.party.name.clone(), opened, common: place.step })
     }
 
     /// A party was lost: says who, at which step and for how long it is waited for.

@@ -135,10 +135,10 @@ fn open(config: &BudgetConfig, data_set: &str, unit: &str) -> Result<Ledger> {
         delta: config.delta,
     };
     let ledger = match config.ledger.symlink_metadata() {
-        Ok(_) => Ledger::open(&config.ledger)?,
-        Err(_) => match Ledger::create(&config.ledger, budget) {
+        Ok(found) if !found.is_file() => Ledger::open(&config.ledger)?,
+        // Also where there is a file: an earlier start may have found no room for more than its name.
+        _ => match Ledger::create(&config.ledger, budget) {
             Ok(ledger) => ledger,
-            // Another job of this party made it in between.
             Err(LedgerError::Exists(_)) => Ledger::open(&config.ledger)?,
             Err(error) => return Err(error.into()),
         },
@@ -182,6 +182,11 @@ impl Charged {
     /// The entry in the ledger.
     pub(super) fn entry(&self) -> u64 {
         self.reservation.entry
+    }
+
+    /// Whether it was settled before.
+    pub(super) fn settled(&self) -> bool {
+        self.settled
     }
 
     /// Gives everything back: nothing was opened. A ledger that cannot be written keeps it spent, which is safe.

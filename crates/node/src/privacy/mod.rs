@@ -46,6 +46,16 @@ impl Accounted {
         Ok(Accounted { plan, charged })
     }
 
+    /// Steps of the whole run; 0 without privacy.
+    pub(crate) fn steps(&self) -> u64 {
+        self.plan.as_ref().map_or(0, |plan| plan.steps)
+    }
+
+    /// Whether the ledger has closed the entry already: what it paid for is over, and it pays for nothing else.
+    pub(crate) fn settled(&self) -> bool {
+        self.charged.as_ref().is_some_and(Charged::settled)
+    }
+
     /// The entry of this party's ledger that pays for the run.
     pub(crate) fn entry(&self) -> Option<u64> {
         self.charged.as_ref().map(Charged::entry)

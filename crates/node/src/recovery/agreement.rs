@@ -78,6 +78,31 @@ pub enum Disagreement {
         /// The newest step that all hold.
         common: u64,
     },
+    /// A party knows of an opening after the newest common step of a private job.
+    #[error(
+        "something of step {opened} may have been opened, as `{party}` has on record, but {common} is the newest step of which \
+         all hold a checkpoint: going on would open a private model twice with other noise, so put newer checkpoints back, or \
+         start all three with --restart, which the budget pays again"
+    )]
+    Reopened {
+        /// Who knows.
+        party: String,
+        /// The step.
+        opened: u64,
+        /// The newest step that all hold.
+        common: u64,
+    },
+    /// A party said different things to the two others, or one of them says so wrongly.
+    #[error(
+        "`{of}` did not offer `{to}` what it offered this party, or `{to}` says so wrongly: nothing was changed; find out which of \
+         the two runs a program that is not this version of tercet, and start all three again"
+    )]
+    TwoOffers {
+        /// Whose offer.
+        of: String,
+        /// To whom, besides this party.
+        to: String,
+    },
     /// Material made ahead of time at some and not at others.
     #[error(
         "`{with}` holds material made ahead of time and `{without}` holds none: run `tercet preprocess` at all three, or remove `material` from all node files"
@@ -93,7 +118,10 @@ pub enum Disagreement {
 /// What the three do, by party index. `private` if the job adds noise.
 ///
 /// Who keeps the state decides: the two evaluators, or all three where all evaluate. A dealer keeps no number and goes on
-/// from wherever the evaluators are, with or without a file of its own.
+/// from wherever the evaluators are, with or without a file of its own; what it says that it holds moves nobody.
+///
+/// An offer can be wrong: an old folder was put back, or its sender lies. No party is made to forget its progress by what
+/// another says, and a private job does not go on from before an opening that any party remembers.
 ///
 /// # Errors
 /// [`Disagreement`].
@@ -112,10 +140,11 @@ pub fn agree(
     let progress = offers[furthest].newest();
 
     if let Some(by) = (0..3).find(|&party| offers[party].restart) {
-        let not_told = (0..3).filter(|&party| !offers[party].restart).max_by_key(|&p| offers[p].newest());
-        return match not_told.filter(|&party| offers[party].newest() > 0) {
+        // A file that does not open is not to be lost either: its key may only be misplaced.
+        let not_told = (0..3).filter(|&party| !offers[party].restart).max_by_key(|&p| offers[p].reached());
+        return match not_told.filter(|&party| offers[party].reached() > 0) {
             Some(with) => {
-                Err(Disagreement::Restart { by: name(by), with: name(with), step: offers[with].newest() })
+                Err(Disagreement::Restart { by: name(by), with: name(with), step: offers[with].reached() })
             }
             None => fresh(offers, names),
         };
@@ -158,6 +187,13 @@ pub fn agree(
     if let Some(&party) = keepers.iter().find(|&&party| private && offers[party].damaged > common.step) {
         let damaged = offers[party].damaged;
         return Err(Disagreement::Opened { party: name(party), damaged, common: common.step });
+    }
+    // Whatever the others say that they hold: who took part in an opening knows. It also took place if all were ready for it.
+    let knows = (0..3).max_by_key(|&party| offers[party].opened).unwrap_or(0);
+    let ready = *keepers.iter().min_by_key(|&&party| offers[party].opening).unwrap_or(&0);
+    let opened = [(knows, offers[knows].opened), (ready, offers[ready].opening)];
+    if let Some(&(party, opened)) = opened.iter().find(|(_, step)| private && *step > common.step) {
+        return Err(Disagreement::Reopened { party: name(party), opened, common: common.step });
     }
     Ok(Decision::Resume(common))
 }

@@ -2,9 +2,10 @@
 //!
 //! * [`offer`]: the message, of fixed size;
 //! * [`agreement`]: from three offers to one decision, the same at all parties.
-//! * [`journal`]: what happened, line by line, across sessions.
+//! * [`journal`]: what happened, line by line, across sessions; [`bounded`]: how files of an earlier session are read.
 
 pub mod agreement;
+pub(crate) mod bounded;
 pub mod journal;
 pub mod offer;
 

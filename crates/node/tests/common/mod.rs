@@ -1,6 +1,7 @@
 //! A small job with three parties in a temporary folder, run by the real program.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tercet_net::identity;
+use tercet_node::recovery::journal::{self, Event};
 
 /// The parties, by role.
 pub const NAMES: [&str; 3] = ["ada", "ben", "cyd"];
@@ -300,4 +302,29 @@ accuracy = ["ada", "ben"]
 "#,
     );
     text
+}
+
+/// Checks a party's journal: the steps of its last lineage are 1 to `steps`, each once, and no session's keys came twice.
+pub fn each_step_once(net: &Net, party: usize, steps: u64) {
+    let events = journal::read(&net.out(party)).unwrap();
+    let mut done: Vec<u64> = Vec::new();
+    let mut keys = HashSet::new();
+    for event in &events {
+        match event {
+            Event::Begin { from, keys: public, session, .. } => {
+                assert!(*from <= done.len() as u64 || party == 2, "it goes on from a step that it made");
+                done.truncate(*from as usize);
+                let steps = done.len() as u64 + 1..=*from;
+                done.extend(steps);
+                assert!(keys.insert(session.clone()), "a session twice");
+                assert!(public.iter().all(|key| keys.insert(key.clone())), "a key of an earlier session");
+            }
+            Event::Step { step } => {
+                assert_eq!(*step, done.len() as u64 + 1, "{} at {:?}", NAMES[party], done.last());
+                done.push(*step);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(done.len() as u64, steps, "{}", NAMES[party]);
 }

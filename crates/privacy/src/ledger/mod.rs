@@ -58,10 +58,10 @@ impl Ledger {
         positive("the epsilon of the budget", budget.epsilon)?;
         valid_delta(budget.delta)?;
         let mut file = Locked::open(&path, true)?;
-        if !file.read()?.is_empty() {
+        if file.read()?.contains(&b'\n') {
             return Err(LedgerError::Exists(path));
         }
-        // An empty file may be what a crash left of a creation, but not of a ledger with reservations.
+        // A file without a whole line may be what a crash or a full disk left of a creation, but not of a ledger with reservations.
         if let Some(head) = file.head()?.filter(|head| head.entries > 1) {
             return Err(LedgerError::Truncated { path, found: 0, expected: head.entries });
         }

@@ -99,6 +99,45 @@ fn damaged_checkpoints_are_passed_over_but_not_where_a_private_model_may_have_be
 }
 
 #[test]
+fn a_peer_s_restart_does_not_take_files_that_only_do_not_open_now() {
+    let unreadable = Offer { damaged: 150, ..nothing() };
+    let told = Offer { restart: true, ..nothing() };
+    let error = helper([unreadable, told.clone(), told]).unwrap_err();
+    assert_eq!(error, Disagreement::Restart { by: "ben".into(), with: "ada".into(), step: 150 });
+}
+
+#[test]
+fn a_private_run_never_goes_on_from_before_an_opening_that_any_party_remembers() {
+    let private = |offers: &[Offer; 3]| agree(offers, NAMES, Protocol::Helper, true);
+    // One evaluator says, truly or not, that it holds nothing after step 50.
+    let (whole, stale) = (held(&[(50, 1), (100, 1), (150, 1)]), held(&[(50, 1)]));
+    let knows = |offer: &Offer, opened| Offer { opened, opening: opened, ..offer.clone() };
+    let refused =
+        |party: &str, opened| Err(Disagreement::Reopened { party: party.into(), opened, common: 50 });
+    assert_eq!(private(&[knows(&whole, 100), stale.clone(), nothing()]), refused("ada", 100));
+    assert_eq!(private(&[whole.clone(), stale.clone(), knows(&held(&[(150, 1)]), 100)]), refused("cyd", 100));
+    assert_eq!(private(&[knows(&whole, 50), stale.clone(), nothing()]), at(50, 1));
+    assert_eq!(helper([knows(&whole, 100), stale.clone(), nothing()]), at(50, 1), "not private");
+    // Who was ready alone opened nothing: the other died before it had its checkpoint.
+    let ready = |offer: &Offer, opening| Offer { opening, ..offer.clone() };
+    assert_eq!(private(&[ready(&whole, 100), ready(&stale, 50), nothing()]), at(50, 1));
+    assert_eq!(private(&[ready(&whole, 100), ready(&stale, 100), nothing()]), refused("ada", 100));
+}
+
+#[test]
+fn what_a_dealer_says_that_it_holds_moves_nobody() {
+    let (e0, e1) = (held(&[(50, 1), (100, 1)]), held(&[(50, 1), (100, 1)]));
+    for claimed in [held(&[(150, 1)]), held(&[(100, 9)]), held(&[(u64::MAX, 1)]), nothing()] {
+        assert_eq!(helper([e0.clone(), e1.clone(), claimed]), at(100, 1));
+    }
+    let claims = [held(&[(u64::MAX, 1)]), Offer { finished: true, ..held(&[(300, 1)]) }];
+    for claimed in claims {
+        let beginning = held(&[(0, 1)]);
+        assert_eq!(helper([beginning.clone(), beginning, claimed]), Ok(Decision::Fresh));
+    }
+}
+
+#[test]
 fn the_run_is_over_when_all_have_their_results_and_not_before() {
     let done = |finished: bool| Offer { finished, ..held(&[(300, 1)]) };
     assert_eq!(helper([done(true), done(true), done(true)]), Ok(Decision::Done));
@@ -114,11 +153,21 @@ fn material_made_ahead_is_used_by_all_or_by_nobody() {
 }
 
 fn any_offer() -> impl Strategy<Value = Offer> {
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<u64>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<[u64; 3]>());
     let places = proptest::collection::btree_map(any::<u64>(), any::<[u8; 16]>(), 0..=4);
-    (flags, any::<[u8; 16]>(), places).prop_map(|((restart, finished, material, damaged), run, places)| {
+    (flags, any::<[u8; 16]>(), places).prop_map(|((restart, finished, material, steps), run, places)| {
         let held: Vec<_> = places.into_iter().map(|(step, id)| (step, SessionId::from_bytes(id))).collect();
-        Offer { restart, finished, material, run: Some(SessionId::from_bytes(run)), damaged, held }
+        let [damaged, opened, opening] = steps;
+        Offer {
+            restart,
+            finished,
+            material,
+            run: Some(SessionId::from_bytes(run)),
+            damaged,
+            opened,
+            opening,
+            held,
+        }
     })
 }
 
@@ -135,10 +184,34 @@ proptest! {
         if small {
             bytes[0] = 1;
             bytes[1] %= 16;
-            bytes[26] %= 5;
+            bytes[42] %= 5;
         }
         if let Some(offer) = Offer::decode(&bytes) {
             prop_assert_eq!(offer.encode(), bytes);
+        }
+    }
+
+    #[test]
+    fn no_offer_of_others_makes_a_party_forget_what_it_holds(
+        offers in proptest::array::uniform3(any_offer()), private in any::<bool>(), ot in any::<bool>(), same in any::<bool>(),
+    ) {
+        let mut offers = offers;
+        if same {
+            let run = offers[0].run;
+            offers.iter_mut().for_each(|offer| offer.run = run);
+        }
+        let (protocol, keepers) = if ot { (Protocol::Ot, 0..3) } else { (Protocol::Helper, 0..2) };
+        let decision = agree(&offers, NAMES, protocol, private);
+        for own in keepers.clone().map(|party| &offers[party]) {
+            match decision {
+                Ok(Decision::Fresh) => prop_assert!(own.restart || own.newest() == 0),
+                Ok(Decision::Done) => prop_assert!(own.finished),
+                Ok(Decision::Resume(place)) => {
+                    prop_assert!(own.place(place.step, place.session) == Some(place));
+                    prop_assert!(!private || own.opened.max(own.damaged) <= place.step);
+                }
+                Err(_) => {}
+            }
         }
     }
 

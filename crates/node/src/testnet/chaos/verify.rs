@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Result, bail};
 
-use crate::job::{Job, Protocol, Role};
+use crate::job::{Job, Role};
 use crate::recovery::journal::{self, Event};
 use crate::testnet::folder::Folder;
 
@@ -25,7 +25,7 @@ pub(super) fn journals(folder: &Folder, job: &Job, steps: u64) -> Result<Verifie
     for party in &job.parties {
         all.push(journal::read(&folder.out(party))?);
     }
-    let keeps = Role::ALL.map(|role| job.protocol == Protocol::Ot || role != Role::Dealer);
+    let keeps = Role::ALL.map(|role| job.protocol.evaluates(role));
     let names = job.parties.each_ref().map(|party| party.name.as_str());
     check(&all, names, keeps, steps)
 }
