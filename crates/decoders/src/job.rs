@@ -20,10 +20,15 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    // The first two are short, so that damage meets every key soon.
+    // The first are short, so that damage meets every key soon: schedules, momentum, convolutions, pooling; Adam on features of
+    // images with a guard, checkpoints and a target; privacy in both modes, by records and by units, with both kinds of noise.
     [
         &include_bytes!("../seeds/small.toml")[..],
         include_bytes!("../seeds/images.toml"),
+        include_bytes!("../seeds/adam.toml"),
+        include_bytes!("../seeds/private.toml"),
+        include_bytes!("../seeds/units.toml"),
+        include_bytes!("../seeds/banded.toml"),
         include_bytes!("../../../testnet/jobs/breast-cancer.toml"),
         include_bytes!("../../../testnet/jobs/breast-cancer-private.toml"),
         include_bytes!("../../../testnet/jobs/mnist.toml"),

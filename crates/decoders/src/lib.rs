@@ -6,17 +6,23 @@
 
 #![forbid(unsafe_code)]
 
+mod checkpoint;
 mod csv;
 mod frames;
 mod identity;
 mod idx;
 mod job;
+mod journal;
 mod ledger;
 mod material;
 mod model;
 mod node_file;
+mod offer;
 mod ready;
 mod scratch;
+mod shares;
+mod state;
+mod status;
 
 /// A decoder and its promises.
 pub struct Decoder {
@@ -33,7 +39,7 @@ pub struct Decoder {
 }
 
 /// All of them.
-pub const ALL: [Decoder; 13] = [
+pub const ALL: [Decoder; 21] = [
     Decoder { name: "header", run: frames::header, seeds: frames::headers, room: 4 << 10, whole: true },
     Decoder { name: "frames", run: frames::stream, seeds: frames::streams, room: 2 << 20, whole: true },
     Decoder { name: "ready", run: ready::run, seeds: ready::seeds, room: 600 << 10, whole: true },
@@ -54,6 +60,33 @@ pub const ALL: [Decoder; 13] = [
     Decoder { name: "material", run: material::run, seeds: material::seeds, room: 2 << 20, whole: false },
     // What follows the last line end is what a crash left of a line: it counts as not written.
     Decoder { name: "ledger", run: ledger::run, seeds: ledger::seeds, room: 1 << 20, whole: false },
+    Decoder {
+        name: "checkpoint",
+        run: checkpoint::run,
+        seeds: checkpoint::seeds,
+        room: 1 << 20,
+        whole: true,
+    },
+    Decoder { name: "state", run: state::run, seeds: state::seeds, room: 2 << 20, whole: true },
+    Decoder { name: "offer", run: offer::run, seeds: offer::seeds, room: 64 << 10, whole: true },
+    // What follows the last line end is what a crash left of a line.
+    Decoder { name: "journal", run: journal::run, seeds: journal::seeds, room: 1 << 20, whole: false },
+    Decoder { name: "status", run: status::run, seeds: status::seeds, room: 1 << 20, whole: true },
+    Decoder {
+        name: "record",
+        run: status::run_record,
+        seeds: status::record_seeds,
+        room: 1 << 20,
+        whole: true,
+    },
+    Decoder { name: "shares", run: shares::run, seeds: shares::seeds, room: 1 << 20, whole: true },
+    Decoder {
+        name: "base_transfers",
+        run: shares::run_base,
+        seeds: shares::base_seeds,
+        room: 1 << 20,
+        whole: true,
+    },
     // PEM allows text around its blocks.
     Decoder { name: "identity", run: identity::run, seeds: identity::seeds, room: 1 << 20, whole: false },
 ];

@@ -27,6 +27,16 @@ pub(crate) fn file(name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
+/// A folder that stays, with what is in it, for its owner only.
+pub(crate) fn kept(name: &str) -> PathBuf {
+    let path = path(name);
+    if !path.exists() {
+        fs::create_dir(&path).expect("a folder");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("its permissions");
+    }
+    path
+}
+
 /// An empty folder, for its owner only.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let path = path(name);

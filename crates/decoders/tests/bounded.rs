@@ -103,9 +103,22 @@ fn a_store_with_bytes_after_its_last_seal_is_refused() {
     assert!(run(store, &seed) && !run(store, &[&seed[..], &[0]].concat()));
 }
 
+/// Every decoder has a fuzz target of its name, and every target a decoder.
+fn the_fuzzer_has_a_target_for_each() {
+    let targets = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/fuzz_targets");
+    let files =
+        std::fs::read_dir(targets).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = files.collect();
+    let mut wanted: Vec<String> = ALL.iter().map(|decoder| format!("{}.rs", decoder.name)).collect();
+    files.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(files, wanted);
+}
+
 /// One test, so that nothing else in this process allocates while a decoder is measured.
 #[test]
 fn no_input_panics_allocates_beyond_its_limit_or_is_accepted_with_bytes_left_over() {
+    the_fuzzer_has_a_target_for_each();
     a_store_with_bytes_after_its_last_seal_is_refused();
     for decoder in &ALL {
         let seeds = (decoder.seeds)();
