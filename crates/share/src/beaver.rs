@@ -93,6 +93,10 @@ pub struct MaskedOperand<'a> {
     pub m: Option<&'a Tensor>,
     /// This evaluator's summand of λ.
     pub l: Option<&'a Tensor>,
+    /// The rows of m that are not known to be zero, as in [`Product::rows`].
+    pub m_rows: Option<&'a [(usize, usize)]>,
+    /// The same of `l`.
+    pub l_rows: Option<&'a [(usize, usize)]>,
 }
 
 /// This evaluator's summand of map(x, y) − map(λ_x, λ_y), modulo 2^ring, in one pass:
@@ -107,13 +111,13 @@ pub fn masked_product(
     let mut terms = Vec::with_capacity(2);
     if let Some(mx) = x.m {
         match (y.m.filter(|_| first), y.l) {
-            (Some(my), minus) => terms.push(Product { negative: false, left: mx, right: my, minus }),
-            (None, Some(ly)) => terms.push(Product::minus(mx, ly)),
+            (Some(my), minus) => terms.push(Product { minus, rows: x.m_rows, ..Product::plus(mx, my) }),
+            (None, Some(ly)) => terms.push(Product { rows: x.m_rows, ..Product::minus(mx, ly) }),
             (None, None) => {}
         }
     }
     if let (Some(lx), Some(my)) = (x.l, y.m) {
-        terms.push(Product::minus(lx, my));
+        terms.push(Product { rows: x.l_rows, ..Product::minus(lx, my) });
     }
     map.apply_sum(&terms, [x.shape, y.shape], ring)
 }
@@ -125,6 +129,10 @@ mod tests {
 
     fn random(prg: &mut PairPrg, op: u64, rows: usize, cols: usize) -> Tensor {
         prg.stream(op, 0).unwrap().tensor(rows, cols, 64)
+    }
+
+    fn operand<'a>(shape: (usize, usize), m: &'a Tensor, l: &'a Tensor) -> MaskedOperand<'a> {
+        MaskedOperand { shape, m: Some(m), l: Some(l), m_rows: None, l_rows: None }
     }
 
     #[test]
@@ -174,8 +182,8 @@ mod tests {
         let (mx, my) = (sum(&[&t[0], &t[1], &t[2]]), sum(&[&t[3], &t[4], &t[5]]));
         let z: Vec<AdditiveShare> = (0..2)
             .map(|i| {
-                let x = MaskedOperand { shape: shapes[0], m: Some(&mx), l: Some(&t[1 + i]) };
-                let y = MaskedOperand { shape: shapes[1], m: Some(&my), l: Some(&t[4 + i]) };
+                let x = operand(shapes[0], &mx, &t[1 + i]);
+                let y = operand(shapes[1], &my, &t[4 + i]);
                 AdditiveShare(masked_product(&map, i == 0, x, y, Ring::FULL).unwrap())
             })
             .collect();
@@ -183,5 +191,62 @@ mod tests {
         let (lx, ly) = (sum(&[&t[1], &t[2]]), sum(&[&t[4], &t[5]]));
         kernel::add_assign(got.data_mut(), map.apply(&lx, &ly).unwrap().data());
         assert_eq!(got.data(), map.apply(&t[0], &t[3]).unwrap().data());
+    }
+
+    #[test]
+    fn rows_that_are_named_as_zero_are_left_out_and_change_nothing() {
+        let mut prg = PairPrg::new(PairKey::from_bytes([7; 32]));
+        let g = kernel::ConvGeometry {
+            channels: 1,
+            height: 4,
+            width: 5,
+            kernel_h: 2,
+            kernel_w: 3,
+            stride: 1,
+            padding: 0,
+        };
+        let (images, patch, positions) = ((9, g.input_len()), g.patch_len(), g.output_positions());
+        let maps = [
+            (Bilinear::MATMUL, (9, 7), (7, 6)),
+            (Bilinear::MatMul { left_t: false, right_t: true }, (9, 7), (6, 7)),
+            (Bilinear::MatMul { left_t: true, right_t: false }, (9, 7), (9, 6)),
+            (Bilinear::MatMul { left_t: true, right_t: true }, (9, 7), (6, 9)),
+            (Bilinear::Hadamard, (9, 7), (9, 7)),
+            (Bilinear::Conv(g), images, (patch, 3)),
+            (Bilinear::ConvWeightGrad(g), images, (9, 3 * positions)),
+        ];
+        let (m_rows, l_rows) = ([(0, 5)], [(2, 3), (5, 9)]);
+        let clear = |x: &mut Tensor, kept: &[(usize, usize)]| {
+            let cols = x.cols();
+            for (row, values) in x.data_mut().chunks_mut(cols).enumerate() {
+                if !kept.iter().any(|(from, to)| (*from..*to).contains(&row)) {
+                    values.fill(0);
+                }
+            }
+        };
+        for (op, (map, left, right)) in (0u64..).step_by(4).zip(maps) {
+            let mut fresh = |i, (r, c)| random(&mut prg, op + i, r, c);
+            let (mut m, mut l, my, ly) = (fresh(0, left), fresh(1, left), fresh(2, right), fresh(3, right));
+            clear(&mut m, &m_rows);
+            clear(&mut l, &l_rows);
+            for first in [true, false] {
+                for ring in [Ring::FULL, Ring::new(44).unwrap()] {
+                    let y = operand(right, &my, &ly);
+                    let dense = masked_product(&map, first, operand(left, &m, &l), y, ring).unwrap();
+                    let x = MaskedOperand {
+                        m_rows: Some(&m_rows),
+                        l_rows: Some(&l_rows),
+                        ..operand(left, &m, &l)
+                    };
+                    let sparse = masked_product(&map, first, x, y, ring).unwrap();
+                    let same = dense
+                        .data()
+                        .iter()
+                        .zip(sparse.data())
+                        .all(|(a, b)| ring.signed(*a) == ring.signed(*b));
+                    assert!(same, "{map:?}");
+                }
+            }
+        }
     }
 }

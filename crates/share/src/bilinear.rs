@@ -36,17 +36,20 @@ pub struct Product<'a> {
     pub right: &'a Tensor,
     /// Subtracted from the right operand on the fly; of the same shape.
     pub minus: Option<&'a Tensor>,
+    /// The rows of the left operand that are not known to be zero, as disjoint ranges (first, past the last); `None` is all. The
+    /// others must be zero: matrix products and convolutions leave them out.
+    pub rows: Option<&'a [(usize, usize)]>,
 }
 
 impl<'a> Product<'a> {
     /// `+ map(left, right)`.
     pub fn plus(left: &'a Tensor, right: &'a Tensor) -> Product<'a> {
-        Product { negative: false, left, right, minus: None }
+        Product { negative: false, left, right, minus: None, rows: None }
     }
 
     /// `− map(left, right)`.
     pub fn minus(left: &'a Tensor, right: &'a Tensor) -> Product<'a> {
-        Product { negative: true, left, right, minus: None }
+        Product { negative: true, left, right, minus: None, rows: None }
     }
 }
 
@@ -119,13 +122,41 @@ impl Bilinear {
             return Ok(out);
         }
         let modulus = if ring.bits() <= 52 { Modulus::Low52 } else { Modulus::Full };
-        let groups = match self {
-            Bilinear::Conv(_) => shapes[0].0,
-            Bilinear::ConvInputGrad(_) => shapes[0].0,
+        let gemm = Gemm::new().modulus(modulus);
+        let all = (0, shapes[0].0);
+        let groups = |rows: usize| match self {
+            Bilinear::Conv(_) | Bilinear::ConvInputGrad(_) => rows.max(1),
             _ => 1,
         };
-        let terms: Vec<Term<'_>> = terms.iter().map(|t| self.term(t)).collect();
-        Gemm::new().modulus(modulus).groups(groups.max(1)).run(out.data_mut(), &terms);
+        match self {
+            // Sums over the rows of both operands: a term for each range.
+            Bilinear::MatMul { left_t: true, right_t: false } | Bilinear::ConvWeightGrad(_) => {
+                let ranges = terms.iter().flat_map(|t| {
+                    t.rows
+                        .unwrap_or(std::slice::from_ref(&all))
+                        .iter()
+                        .map(|range| self.term(t, *range, true))
+                });
+                gemm.run(out.data_mut(), &ranges.collect::<Vec<_>>());
+            }
+            // Row by row.
+            Bilinear::MatMul { left_t: false, .. } | Bilinear::Conv(_) => {
+                let whole = terms.iter().filter(|t| t.rows.is_none());
+                let whole: Vec<Term<'_>> = whole.map(|t| self.term(t, all, false)).collect();
+                gemm.groups(groups(all.1)).run(out.data_mut(), &whole);
+                for t in terms {
+                    for &(from, to) in t.rows.unwrap_or_default() {
+                        let gemm = gemm.accumulate(true).groups(groups(to - from));
+                        let out = &mut out.data_mut()[from * cols..to * cols];
+                        gemm.run(out, &[self.term(t, (from, to), false)]);
+                    }
+                }
+            }
+            _ => {
+                let terms: Vec<Term<'_>> = terms.iter().map(|t| self.term(t, all, false)).collect();
+                gemm.groups(groups(all.1)).run(out.data_mut(), &terms);
+            }
+        }
         Ok(out)
     }
 
@@ -134,29 +165,34 @@ impl Bilinear {
         self.apply_sum(&[Product::plus(left, right)], [left.shape(), right.shape()], Ring::FULL)
     }
 
-    fn term<'a>(&self, t: &Product<'a>) -> Term<'a> {
+    /// The product with a range of the left operand's rows, and if `both`, with the same rows of the right one.
+    fn term<'a>(&self, t: &Product<'a>, (from, to): (usize, usize), both: bool) -> Term<'a> {
         let sign = if t.negative { Sign::Minus } else { Sign::Plus };
-        let minus = |op: Operand<'a>| t.minus.map_or(op, |m| op.minus(m.data()));
-        let matrix = |x: &'a Tensor| Operand::matrix(x.data(), x.rows(), x.cols());
-        let batch = t.left.rows();
+        let batch = to - from;
+        let left = &t.left.data()[from * t.left.cols()..to * t.left.cols()];
+        let right_rows = if both { (from, to) } else { (0, t.right.rows()) };
+        let cut = |x: &'a Tensor| &x.data()[right_rows.0 * x.cols()..right_rows.1 * x.cols()];
+        let right = cut(t.right);
+        let minus = |op: Operand<'a>| t.minus.map_or(op, |m| op.minus(cut(m)));
+        let matrix = |rows: usize| minus(Operand::matrix(right, rows, t.right.cols()));
         match self {
             Bilinear::MatMul { left_t, right_t } => {
-                let (a, b) = (matrix(t.left), minus(matrix(t.right)));
+                let (a, b) =
+                    (Operand::matrix(left, batch, t.left.cols()), matrix(right_rows.1 - right_rows.0));
                 Term::new(sign, if *left_t { a.t() } else { a }, if *right_t { b.t() } else { b })
             }
             Bilinear::Conv(g) => {
-                Term::new(sign, minus(matrix(t.right)).t(), Operand::patches(t.left.data(), batch, *g).t())
+                Term::new(sign, matrix(t.right.rows()).t(), Operand::patches(left, batch, *g).t())
             }
             Bilinear::ConvWeightGrad(g) => {
                 let out = t.right.cols() / g.output_positions();
-                let grad = minus(Operand::channel_rows(t.right.data(), batch, out, g.output_positions()));
-                Term::new(sign, Operand::patches(t.left.data(), batch, *g).t(), grad.t())
+                let grad = minus(Operand::channel_rows(right, batch, out, g.output_positions()));
+                Term::new(sign, Operand::patches(left, batch, *g).t(), grad.t())
             }
             Bilinear::ConvInputGrad(g) => {
                 let out = t.right.cols();
-                let weights =
-                    minus(Operand::matrix(t.right.data(), g.channels, g.kernel_h * g.kernel_w * out));
-                Term::new(sign, weights, Operand::gradient_patches(t.left.data(), batch, out, *g).t())
+                let weights = minus(Operand::matrix(right, g.channels, g.kernel_h * g.kernel_w * out));
+                Term::new(sign, weights, Operand::gradient_patches(left, batch, out, *g).t())
             }
             Bilinear::Hadamard => unreachable!("element-wise products do not go through the matrix kernel"),
         }

@@ -51,6 +51,28 @@ pub fn concat_rows(pieces: &[(&Component, usize)], cols: usize) -> Component {
     Some(Arc::new(Tensor::from_vec(rows, cols, data)))
 }
 
+/// Rows of a component that are not known to be zero, as ranges; `None` is all. See [`tercet_share::Product`].
+pub type LiveRows = Option<Arc<[(usize, usize)]>>;
+
+/// Of the concatenation of pieces.
+pub fn live_rows(pieces: &[(&Component, usize)]) -> LiveRows {
+    if pieces.iter().all(|(p, _)| p.is_some()) {
+        return None;
+    }
+    let (mut ranges, mut at): (Vec<(usize, usize)>, _) = (Vec::new(), 0);
+    for (piece, rows) in pieces {
+        let end = at + rows;
+        if piece.is_some() {
+            match ranges.last_mut() {
+                Some(last) if last.1 == at => last.1 = end,
+                _ => ranges.push((at, end)),
+            }
+        }
+        at = end;
+    }
+    Some(ranges.into())
+}
+
 /// A selection or rearrangement of bits; [`tercet_engine::checks::linear_bit`] has refused other maps.
 pub fn apply_bits(
     x: &PackedBits,

@@ -11,18 +11,20 @@ use crate::{linear, material::Source, owners};
 
 impl Masked {
     pub(super) fn operand(&self) -> beaver::MaskedOperand<'_> {
-        beaver::MaskedOperand { shape: self.meta.shape(), m: self.m.as_deref(), l: self.l.as_deref() }
+        let [m_rows, l_rows] = [0, 1].map(|part| self.live[part].as_deref());
+        let (m, l) = (self.m.as_deref(), self.l.as_deref());
+        beaver::MaskedOperand { shape: self.meta.shape(), m, l, m_rows, l_rows }
     }
 
     pub(super) fn with_meta(&self, meta: Meta) -> Masked {
-        Masked { meta, m: self.m.clone(), l: self.l.clone(), owners: self.owners.clone() }
+        Masked { meta, ..self.clone() }
     }
 }
 
 pub(super) fn linear(x: &Masked, f: &Linear) -> Result<Masked, EngineError> {
     let meta = x.meta.linear(f)?;
     let owners = owners::linear(&x.owners, f);
-    Ok(Masked { meta, m: linear::apply(&x.m, f)?, l: linear::apply(&x.l, f)?, owners })
+    Ok(Masked { meta, m: linear::apply(&x.m, f)?, l: linear::apply(&x.l, f)?, owners, live: [None, None] })
 }
 
 pub(super) fn linear_offset(x: &Offset, f: &Linear) -> Result<Offset, EngineError> {
@@ -38,7 +40,8 @@ pub(super) fn linear_bit(x: &Bit, f: &Linear) -> Result<Bit, EngineError> {
 pub(super) fn add(x: &Masked, y: &Masked, negative: bool) -> Result<Masked, EngineError> {
     let meta = x.meta.sum(&y.meta)?;
     let owners = owners::sum((&x.owners, x.l.is_none()), (&y.owners, y.l.is_none()));
-    Ok(Masked { meta, m: linear::add(&x.m, &y.m, negative), l: linear::add(&x.l, &y.l, negative), owners })
+    let (m, l) = (linear::add(&x.m, &y.m, negative), linear::add(&x.l, &y.l, negative));
+    Ok(Masked { meta, m, l, owners, live: [None, None] })
 }
 
 pub(super) fn concat_rows(parts: &[&Masked]) -> Result<Masked, EngineError> {
@@ -46,10 +49,11 @@ pub(super) fn concat_rows(parts: &[&Masked]) -> Result<Masked, EngineError> {
     let meta = checks::concat_rows(&metas)?;
     let join = |part: fn(&Masked) -> &Option<Arc<Tensor>>| {
         let pieces: Vec<_> = parts.iter().map(|p| (part(p), p.meta.rows)).collect();
-        linear::concat_rows(&pieces, meta.cols)
+        (linear::concat_rows(&pieces, meta.cols), linear::live_rows(&pieces))
     };
     let owners = owners::concat(parts.iter().map(|p| (&p.owners, p.meta.rows, p.l.is_none())));
-    Ok(Masked { meta, m: join(|p| &p.m), l: join(|p| &p.l), owners })
+    let ((m, m_rows), (l, l_rows)) = (join(|p| &p.m), join(|p| &p.l));
+    Ok(Masked { meta, m, l, owners, live: [m_rows, l_rows] })
 }
 
 impl<T: Transport, S: Source<T>> Evaluator<T, S> {

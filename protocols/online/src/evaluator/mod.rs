@@ -19,6 +19,7 @@ use tercet_net::{Label, PartyId, Transport};
 use tercet_share::{Bilinear, Linear, PackedBits, Ring, Tensor};
 
 use crate::{
+    linear::LiveRows,
     material::{Dealt, Source},
     meter,
     owners::Owners,
@@ -35,6 +36,8 @@ pub struct Masked {
     pub(crate) l: Option<Arc<Tensor>>,
     /// Whose masks the rows have.
     pub(crate) owners: Owners,
+    /// The rows of m, and of l, that are not zero because of whose they are.
+    pub(crate) live: [LiveRows; 2],
 }
 
 /// An evaluator's summand of a half-finished value: the summands add up to z + off, and H alone knows off.
@@ -193,7 +196,7 @@ impl<T: Transport, S: Source<T>> Engine for Evaluator<T, S> {
 
     fn public(&mut self, values: &Tensor, meta: Meta) -> Result<Masked, EngineError> {
         let meta = checks::public(values, meta)?;
-        Ok(Masked { meta, m: Some(Arc::new(values.clone())), l: None, owners: None })
+        Ok(Masked { meta, m: Some(Arc::new(values.clone())), l: None, owners: None, live: [None, None] })
     }
 
     fn linear(&mut self, x: &Masked, f: &Linear) -> Result<Masked, EngineError> {

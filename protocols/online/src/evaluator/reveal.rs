@@ -99,7 +99,7 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
             .zip(owners)
             .map(|((meta, (m, l)), owner)| {
                 let owners = owners::input(owner, meta.rows);
-                Masked { meta, m: m.map(Arc::new), l: l.map(Arc::new), owners }
+                Masked { meta, m: m.map(Arc::new), l: l.map(Arc::new), owners, live: [None, None] }
             })
             .collect())
     }

@@ -396,5 +396,5 @@ pub(super) enum TruncResult {
 
 pub(super) fn masked(meta: tercet_engine::Meta, m: Vec<u64>, l: Vec<u64>) -> Masked {
     let tensor = |v| Some(Arc::new(Tensor::from_vec(meta.rows, meta.cols, v)));
-    Masked { meta, m: tensor(m), l: tensor(l), owners: None }
+    Masked { meta, m: tensor(m), l: tensor(l), owners: None, live: [None, None] }
 }
