@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::MetricsConfig;
+use crate::placement;
 use crate::privacy::budget::BudgetConfig;
 use crate::sources::PartySources;
 use crate::toml_fault;
@@ -73,6 +74,8 @@ pub struct NodeConfig {
     pub threads: Option<usize>,
     /// How far this process yields to others on its machine, 0 to 19, as `nice` does.
     pub niceness: Option<u8>,
+    /// The processors that its threads run on; all that the system allows if not given.
+    pub cpus: Option<Vec<usize>>,
     /// Addresses at which this party reaches others, in place of the job's, by name.
     pub peers: BTreeMap<String, String>,
     /// This party's rows.
@@ -140,6 +143,7 @@ struct RawConfig {
     rejoin_seconds: Option<u64>,
     threads: Option<usize>,
     niceness: Option<u8>,
+    cpus: Option<Vec<usize>>,
     #[serde(default)]
     peers: BTreeMap<String, String>,
     #[serde(default)]
@@ -172,6 +176,15 @@ impl NodeConfig {
             let message = "`niceness` must be from 0 to 19".to_owned();
             return Err(ConfigError::Meaning { path: path.to_owned(), message });
         }
+        if raw
+            .cpus
+            .as_ref()
+            .is_some_and(|cpus| cpus.is_empty() || cpus.iter().any(|cpu| *cpu >= placement::MOST))
+        {
+            let message =
+                format!("`cpus` must list one or more numbers of processors, below {}", placement::MOST);
+            return Err(ConfigError::Meaning { path: path.to_owned(), message });
+        }
         if raw.threads.is_some_and(|threads| !(1..=MOST_THREADS).contains(&threads)) {
             let message = format!("`threads` must be from 1 to {MOST_THREADS}");
             return Err(ConfigError::Meaning { path: path.to_owned(), message });
@@ -200,6 +213,7 @@ impl NodeConfig {
             deadline: raw.deadline_seconds.map(Duration::from_secs),
             threads: raw.threads,
             niceness: raw.niceness,
+            cpus: raw.cpus,
             peers: raw.peers,
             data: raw.data.absolute(base).map_err(unreadable)?,
             budget: raw

@@ -23,6 +23,7 @@ pub mod link;
 pub mod logging;
 pub mod metrics;
 pub mod node;
+mod placement;
 pub mod plan;
 pub mod privacy;
 pub mod process;

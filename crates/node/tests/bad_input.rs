@@ -195,6 +195,8 @@ fn a_node_file_with_a_wrong_peer_or_number_of_threads_is_refused() {
     net.refused(1, "`threads` must be from 1 to 1024");
     net.edit(&net.config(1), "threads = 0\nlisten", "niceness = 20\nlisten");
     net.refused(1, "`niceness` must be from 0 to 19");
+    net.edit(&net.config(1), "niceness = 20\nlisten", "cpus = []\nlisten");
+    net.refused(1, "`cpus` must list one or more numbers of processors, below 1024");
     net.edit(&net.config(2), "[data]", "[transport]\npath = \"carrier-pigeon\"\n\n[data]");
     net.refused(2, "line ");
 }

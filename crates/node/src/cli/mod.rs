@@ -56,6 +56,7 @@ const NODE_FILE: &str = r#"A node file (relative paths start at its folder):
   deadline_seconds = 30                # optional, in place of the job's
   rejoin_seconds = 600                 # optional, in place of the job's: how long a lost party is waited for
   threads = 8                          # optional: threads that compute; default all cores
+  cpus = [0, 1]                        # optional: the processors it runs on; default all
   niceness = 10                        # optional: 0 to 19, how far it yields to other processes
 
   [data]                               # what the job says that this party brings
@@ -247,7 +248,7 @@ struct TestnetArgs {
     /// What sets the pace of nodes that are joined by links: bbr or cubic [default: bbr].
     #[arg(long, value_name = "NAME", value_parser = congestion)]
     congestion: Option<CongestionConfig>,
-    /// Threads that compute, for each node [default: a third of the cores, at least two].
+    /// Threads that compute, for each node [default: as many as its processors].
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
     /// Epochs in place of the job's.

@@ -28,6 +28,7 @@ use crate::cli::sentence;
 use crate::config::NodeConfig;
 use crate::logging::{self, Console, FAILURE};
 use crate::metrics::{MetricsConfig, Server};
+use crate::placement;
 use crate::process::close_memory_or_warn;
 use crate::stop::StopFlag;
 
@@ -42,13 +43,17 @@ pub(crate) const MODEL_FOLDER: &str = "model";
 pub fn command(config: &Path, job: &Path, restart: bool, metrics: Option<MetricsConfig>) -> Result<()> {
     let mut config = NodeConfig::read(config)?;
     config.metrics = metrics.or(config.metrics);
-    // Before any thread starts: threads inherit it.
+    // Before any thread starts: threads inherit both.
     let yields = config.niceness.is_none_or(|niceness| rustix::process::nice(niceness.into()).is_ok());
+    let kept = config.cpus.as_ref().is_none_or(|cpus| placement::keep_to(cpus).is_ok());
     let console = Console::default();
     logging::start(&console, config.log.as_deref())
         .with_context(|| format!("the log file of `{}` cannot be opened", config.name))?;
     if !yields {
         tracing::warn!("the system refused the `niceness` of the node file");
+    }
+    if !kept {
+        tracing::warn!("the system refused the `cpus` of the node file: this node runs on any");
     }
     close_memory_or_warn();
     let stop = StopFlag::listen().context("the system lets this process not listen to signals")?;

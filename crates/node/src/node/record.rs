@@ -99,7 +99,10 @@ pub enum RunOutcome {
 pub struct Seconds {
     /// Waiting for the other parties and comparing the job.
     pub joining: f64,
-    /// From the first step to the last evaluation.
+    /// Sharing the rows, until this party had its shares of all.
+    #[serde(default)]
+    pub sharing: f64,
+    /// From then to the last evaluation. A party that has its shares before the others waits for them in its first step.
     pub training: f64,
     /// Of it, making correlated randomness when it was asked for; 0 where a dealer makes it ahead.
     #[serde(default)]
@@ -201,6 +204,7 @@ impl Record {
             *self.rounds.by_operation.entry(label.to_owned()).or_default() += count;
         }
         self.rounds.total += meter.rounds();
+        self.seconds.sharing += accounts.sharing.as_secs_f64();
         self.seconds.preprocessing += accounts.preprocessing.as_secs_f64();
         self.openings.extend_from_slice(&accounts.openings);
         self.memory_peak = memory_peak();

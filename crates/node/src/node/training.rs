@@ -1,6 +1,6 @@
 //! The training itself, the same program at every party, over the engine of this party's role.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
 use tercet_engine::{Engine, OpeningRecord};
@@ -40,6 +40,8 @@ pub(super) struct Stopped {
 pub(super) struct Accounts {
     pub(super) meter: MeterSnapshot,
     pub(super) openings: Vec<OpeningRecord>,
+    /// From the handshake's end to the shares of all rows.
+    pub(super) sharing: Duration,
     /// What this party waited for preprocessing while it was online.
     pub(super) preprocessing: Duration,
 }
@@ -158,7 +160,9 @@ pub(super) fn run(
 fn train<E: Session>(engine: E, job: &Job, rows: DataSets, with: Surroundings<'_>) -> Result<Ran, Stopped> {
     let Surroundings { console, status, stop, mut keeping } = with;
     status.set(|state| state.doing = Doing::Sharing);
+    let begun = Instant::now();
     let mut trainer = Trainer::new(engine, &job.training, rows).map_err(Error::from)?;
+    let sharing = begun.elapsed();
     status.tick(|state| state.steps = trainer.steps());
     if let Some(keeping) = &mut keeping {
         trainer.keep_every(keeping.every);
@@ -178,6 +182,7 @@ fn train<E: Session>(engine: E, job: &Job, rows: DataSets, with: Surroundings<'_
     let accounts = Accounts {
         meter: engine.transport().meter().snapshot(),
         openings: engine.openings().to_vec(),
+        sharing,
         preprocessing: engine.preprocessing(),
     };
     let ended = ended.map_err(|source| TrainError::Stopped { step: status.now().step, source });

@@ -15,6 +15,7 @@ use serde::Serialize;
 use tercet_data::atomic::{Mode, atomic_write};
 use tercet_net::identity;
 
+use super::places;
 use super::relays::Relays;
 use crate::config::CongestionConfig;
 use crate::job::{Job, JobParty, Protocol, Role, template};
@@ -43,6 +44,8 @@ struct NodeFile<'a> {
     threads: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     niceness: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpus: Option<Vec<usize>>,
     peers: BTreeMap<&'a str, String>,
     data: &'a PartySources,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,8 +74,8 @@ pub(super) struct Nodes<'a> {
     pub(super) addresses: [SocketAddr; 3],
     /// What joins them.
     pub(super) relays: &'a Relays,
-    /// Threads that compute in each.
-    pub(super) threads: usize,
+    /// Threads that compute in each, if not as many as the places give.
+    pub(super) threads: Option<usize>,
     /// Seconds of silence after which a peer counts as lost, if not the job's.
     pub(super) deadline: Option<u64>,
     /// Seconds for which a lost peer is waited for, if not the job's.
@@ -103,6 +106,7 @@ impl Folder {
         let deals = |party: &JobParty| party.role == Role::Dealer && job.protocol == Protocol::Helper;
         let mut places = Vec::with_capacity(3);
         for (party, address) in job.parties.iter().zip(nodes.addresses) {
+            let place = places::of(job.protocol, party.role);
             let home = folder.home(party);
             fs::create_dir_all(&home)
                 .with_context(|| format!("the folder {} cannot be made", home.display()))?;
@@ -120,8 +124,9 @@ impl Folder {
                 out: "out",
                 deadline_seconds: nodes.deadline,
                 rejoin_seconds: nodes.rejoin,
-                threads: nodes.threads,
+                threads: nodes.threads.unwrap_or(place.threads),
                 niceness: deals(party).then_some(BESIDE_EVALUATORS),
+                cpus: place.cpus,
                 peers: nodes.relays.peers_of(party, job),
                 data,
                 transport: nodes.relays.shape().then_some(Transport {

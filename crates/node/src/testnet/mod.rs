@@ -5,6 +5,7 @@
 
 mod chaos;
 mod folder;
+mod places;
 pub mod ports;
 mod processes;
 mod relays;
@@ -95,7 +96,7 @@ pub fn command(options: &Options) -> Result<()> {
     let prepare = |out: &Path, patience: Patience| -> Result<(Folder, Job, Relays)> {
         let addresses = ports::free::<3>().context("no free port was found on loopback")?;
         let relays = Relays::start(options.link, &addresses)?;
-        let threads = options.threads.map_or_else(default_threads, NonZeroUsize::get);
+        let threads = options.threads.map(NonZeroUsize::get);
         let Patience { deadline, rejoin } = patience;
         let congestion = options.congestion;
         let nodes = Nodes { addresses, relays: &relays, threads, deadline, rejoin, congestion };
@@ -113,12 +114,6 @@ pub fn command(options: &Options) -> Result<()> {
     let summary = Summary::new(&folder, &job, &ran, &float, options.link, wire)?;
     summary.write(&folder)?;
     say(&summary)
-}
-
-/// A third of the cores, but at least two threads where there are two cores: a node often waits for another one. With two
-/// threads each on two cores, the MNIST job ran 14 % faster than with one, and the default job 30 %.
-fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 3).max(2).min(cores.get()))
 }
 
 fn parse(text: &str, path: &Path) -> Result<Job> {

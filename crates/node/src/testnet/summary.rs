@@ -38,6 +38,9 @@ pub(super) struct Summary {
     loss: Option<f64>,
     float_loss: Option<f64>,
     steps: u64,
+    /// Sharing the rows, at the evaluator that had its shares last.
+    seconds_sharing: f64,
+    /// From then on, evaluations and checkpoints included. The other evaluator may have begun before, and waited in its first step.
     seconds_training: f64,
     /// Of it, making correlated randomness when it was asked for.
     seconds_preprocessing: f64,
@@ -78,7 +81,11 @@ impl Summary {
         let last = |pick: fn(&record::ReadMetric) -> Option<f64>| {
             records.iter().find_map(|record| record.metrics.last().and_then(pick))
         };
-        let evaluator = &records[Role::Evaluator0.index()];
+        let evaluators = Role::ALL.into_iter().filter(|role| job.protocol.evaluates(*role));
+        let evaluators: Vec<&Read> = evaluators.map(|role| &records[role.index()]).collect();
+        let evaluator = evaluators[0];
+        let by_training = |a: &&&Read, b: &&&Read| a.seconds.training.total_cmp(&b.seconds.training);
+        let last_begun = *evaluators.iter().min_by(by_training).context("a job has evaluators")?;
         Ok(Summary {
             job: job.name.clone(),
             job_hash: job.hash().to_string(),
@@ -93,7 +100,8 @@ impl Summary {
             loss: last(|metric| metric.loss),
             float_loss: float.loss,
             steps: evaluator.steps,
-            seconds_training: evaluator.seconds.training,
+            seconds_sharing: last_begun.seconds.sharing,
+            seconds_training: last_begun.seconds.training,
             seconds_preprocessing: evaluator.seconds.preprocessing,
             seconds_total: ran.seconds,
             float_seconds_training: float.seconds,
@@ -126,6 +134,7 @@ impl fmt::Display for Summary {
         row(&format!("{} ({})", self.job, self.protocol), "secure", "floating point")?;
         row("test accuracy", &accuracy(self.accuracy), &accuracy(self.float_accuracy))?;
         row("test loss", &loss(self.loss), &loss(self.float_loss))?;
+        row("sharing the rows", &text::seconds(self.seconds_sharing), "")?;
         row(
             "training time",
             &text::seconds(self.seconds_training),
