@@ -72,7 +72,11 @@ pub(crate) fn models() -> Vec<(&'static str, ModelSpec)> {
         ),
         (
             "batch-norm",
-            features(6, vec![dense(7), NORM, RELU, dense(5), NORM, dense(3)], SoftmaxCrossEntropy),
+            features(
+                6,
+                vec![dense(7), NORM, RELU, drop(0.25), dense(5), NORM, dense(3)],
+                SoftmaxCrossEntropy,
+            ),
         ),
         (
             "batch-norm of channels",

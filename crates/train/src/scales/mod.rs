@@ -46,7 +46,7 @@ pub use dyadic::Dyadic;
 pub(crate) use dyadic::KEEP_BITS;
 pub use interval::{LayerRange, ranges};
 pub use norm::NormPlan;
-pub(crate) use norm::{MEAN, RECIPROCAL, SQUARE};
+pub(crate) use norm::{MEAN, RECIPROCAL};
 
 /// Every scale, ring and width of a training. Built once from the job, the same at all parties.
 #[derive(Clone, Debug, PartialEq)]

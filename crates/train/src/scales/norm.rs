@@ -10,7 +10,7 @@
 //! | Σd², truncated as Σd² / 2^k | f_v | 64 | 2 range_bits |
 //! | r | f_r, at most 20 | 64 | e = ⌈½ log2 1/ε⌉ |
 //! | s = γ·r | f_s = 18 | that of both products | weight_bits + e |
-//! | γ·r² | 16 | 64 | weight_bits + 2e |
+//! | γ·r² | f_q, at most 22 | 64 | weight_bits + 2e |
 //! | Σδ∘d, truncated as Σδ∘d / 2^k | k + f_e | 64 | gradient_bits + range_bits |
 //! | h = mean(δ∘x̂) = r · mean(δ∘d) | f_h, at most 24 | 64 | gradient_bits |
 //! | a = γ·r²·h | f_s + f_δ + 4 − f_x | that of the backward product | weight_bits + 2e + gradient_bits |
@@ -40,9 +40,6 @@ pub(crate) const RECIPROCAL: u32 = 8;
 /// Fractional bits that means of gradients and running means have beyond those of what they are means of.
 pub(crate) const MEAN: u32 = 4;
 
-/// Fractional bits of γ·r².
-pub(crate) const SQUARE: u32 = 16;
-
 /// Fractional bits that ε keeps in the variance: 10, or 6 if the squares of activations have no more.
 const UNDER_ROOT: [u32; 2] = [6, 10];
 
@@ -67,6 +64,8 @@ pub struct NormPlan {
     pub root: u32,
     /// f_e.
     pub sum: u32,
+    /// f_q.
+    pub square: u32,
     /// f_h.
     pub correlation: u32,
     /// Fractional bits of a.
@@ -133,6 +132,13 @@ impl NormPlan {
         fits("the variance needs", high as u32 + variance + RECIPROCAL + 3, "lower fixed_point.range_bits")?;
         let grown = (-low).max(0).unsigned_abs().div_ceil(2);
 
+        // γ and β come in the ring of products, or a wider one.
+        let (needs, has) = (weight + f_w + 3, 2 + p_x.max(p_d) + f_w);
+        if needs > has {
+            let advice = "lower fixed_point.weight_bits";
+            return Err(SpecError::Scales { what: named("its scales and shifts need"), needs, has, advice });
+        }
+
         let average = Average::new(1.0 - layer.momentum);
         let what = "the running variance needs";
         let needs = 2 * range + variance + RECIPROCAL + average.shift + 3;
@@ -172,7 +178,9 @@ impl NormPlan {
         let sum = 64u32.saturating_sub(taken).min(12).min(f_x + f_d - 1);
         fits("sums of gradients need", taken + sum.max(6), ranges)?;
         let bound = weight + 2 * grown + gradient_bits;
-        let correlation = 62u32.saturating_sub(bound + SQUARE).min(24).min(root + sum);
+        let room = 62u32.saturating_sub(bound);
+        let square = (room / 2).min(22).min(parameter + 2 * root - 1);
+        let correlation = (room - square).min(24).min(root + sum);
         // a∘d and s∘δ are at one scale.
         let slope = match (scale + f_d + MEAN).checked_sub(f_x) {
             Some(slope @ 1..) => slope,
@@ -182,7 +190,7 @@ impl NormPlan {
                 )));
             }
         };
-        if SQUARE + correlation <= slope {
+        if square + correlation <= slope {
             let needs = bound + slope + 3;
             return Err(SpecError::Scales { what: named("its gradients need"), needs, has: 64, advice });
         }
@@ -197,6 +205,7 @@ impl NormPlan {
             variance,
             root,
             sum,
+            square,
             correlation,
             slope,
             parameter_gradient: (f_x + f_d).min(12).min(root + sum - 1),

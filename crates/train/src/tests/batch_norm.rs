@@ -160,3 +160,34 @@ fn a_private_training_refuses_a_batch_normalisation() {
         "{error}"
     );
 }
+
+#[test]
+fn the_range_guard_looks_at_what_a_batch_normalisation_takes_and_gives() {
+    let mut job = job(normalised(NORM), training(2, 16, 0.25), FixedPointSpec::default());
+    job.release = crate::Release { model: vec![0], ..Default::default() };
+    let rows = data(&job.model, 48, 20);
+    let unguarded = on_shares(&job, &rows);
+    job.fixed_point.guard_every = Some(3);
+    let mut trainer = Trainer::new(engine(&job), &job, rows.clone()).unwrap();
+    let guarded = trainer.run(&mut |_, _| {}).unwrap();
+    assert_eq!(guarded.model, unguarded.model);
+    // Weights and shifts of three layers, the outputs of each, and the gradients of each, in steps 1 and 4.
+    let bits: usize = trainer
+        .engine()
+        .openings()
+        .iter()
+        .filter(|o| o.opening.reason == Reason::RangeGuard)
+        .map(|o| o.values)
+        .sum();
+    assert_eq!(bits, 2 * 12);
+
+    // A scale of 21 is not below 2^4.
+    let mut trainer = Trainer::new(engine(&job), &job, rows).unwrap();
+    let mut state = trainer.state().clone();
+    let scale = &mut state.parameters[1].weight;
+    let one = scale.clone();
+    engine(&job).accumulate(scale, &one, 20, 0).unwrap();
+    trainer.restore(state).unwrap();
+    let error = trainer.run(&mut |_, _| {}).unwrap_err().to_string();
+    assert!(error.contains("weights of layer 1 (batch-norm) are not below 2^4"), "{error}");
+}

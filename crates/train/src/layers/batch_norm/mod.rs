@@ -30,7 +30,7 @@ use std::sync::Arc;
 use tercet_engine::{Engine, EngineError, Shared, Term, Truncate, Var};
 use tercet_share::{Bilinear, Linear, Ring};
 
-use crate::scales::{MEAN, NormPlan, NumericPlan, SQUARE};
+use crate::scales::{MEAN, NormPlan, NumericPlan};
 
 use channels::{Count, average, batch, keep, mean, root, scale, times_rest};
 
@@ -191,7 +191,7 @@ impl<E: Engine> BatchNorm<E> {
             &[
                 Truncate { value: &together, shift: together_shift, out: Ring::FULL },
                 Truncate { value: &mean, shift: mean_shift, out: norm.backward },
-                Truncate { value: &square, shift: frac - SQUARE, out: Ring::FULL },
+                Truncate { value: &square, shift: frac - norm.square, out: Ring::FULL },
             ],
         )?;
 
@@ -301,3 +301,6 @@ fn finish<E: Engine>(
     let x = Truncate { value: &offset, shift: offset.meta().frac - frac, out: norm.input };
     batch(cx.engine, &[gamma, beta, x])
 }
+
+#[cfg(test)]
+mod tests;
