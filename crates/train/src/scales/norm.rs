@@ -25,8 +25,8 @@
 //! Cauchy and Schwarz |Σδ∘d| ≤ n·2^(gradient_bits + range_bits) and |h| ≤ 2^gradient_bits. The bounds of y and of the gradient
 //! of x are those of the job, as for every layer.
 //!
-//! *Division by n.* The sums are divided by 2^k, for free, and then multiplied by 2^k/n, which is 1 for a power of two, else an
-//! integer of 8 bits behind the point.
+//! *Division by n.* The sums are divided by 2^k, for free, and multiplied by 2^k/n, which is 1 for a power of two. Else it has 8 bits
+//! behind the point, since an error of a variance is half of it in r, but for means p_x − 1, so that they are right to a unit.
 
 use tercet_share::Ring;
 
@@ -34,7 +34,7 @@ use super::adam::Average;
 use super::{NumericPlan, log2_ceil};
 use crate::spec::{FixedPointSpec, SpecError};
 
-/// Bits of 1 / n behind its leading one.
+/// Bits behind the point of 2^k / n in variances and the like.
 pub(crate) const RECIPROCAL: u32 = 8;
 
 /// Fractional bits that means of gradients and running means have beyond those of what they are means of.
@@ -58,6 +58,8 @@ pub struct NormPlan {
     pub parameter: u32,
     /// f_s.
     pub scale: u32,
+    /// Bits behind the point of 2^k / n in means.
+    pub mean: u32,
     /// f_v.
     pub variance: u32,
     /// f_r.
@@ -113,8 +115,8 @@ impl NormPlan {
         let ranges =
             "lower fixed_point.range_bits, gradient_bits or the fractional bits, or use smaller batches";
         let what = format!("sums of squares over {} numbers need", layer.numbers);
-        // Sums of squares and of products with gradients, and a sum times 2^k / n.
-        let input = fits(&what, 2 + k + p_x + p_x.max(p_d).max(RECIPROCAL + MEAN + 2), ranges)?;
+        // Sums of squares and of products with gradients, and a sum times 2^k / n with p_x bits.
+        let input = fits(&what, 2 + k + p_x + p_x.max(p_d), ranges)?;
 
         let variance = (2 * f_x).min((UNDER_ROOT[1] as i32 - exponent(layer.epsilon)).max(8) as u32);
         let least = (UNDER_ROOT[0] as i32).saturating_add(-exponent(layer.epsilon));
@@ -202,6 +204,7 @@ impl NormPlan {
             input: ring(input)?,
             parameter,
             scale,
+            mean: p_x - 1,
             variance,
             root,
             sum,

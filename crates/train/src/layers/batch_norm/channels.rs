@@ -10,15 +10,18 @@ use crate::scales::{Average, Dyadic, MEAN, NormPlan, RECIPROCAL};
 /// 1 / n, and n as a power of two.
 #[derive(Clone, Copy)]
 pub(super) struct Count {
-    /// Of 1 / n.
+    /// 1 / n, for means of squares and of products.
     share: Dyadic,
+    /// The same for means, more precise.
+    mean: Dyadic,
     /// k = ⌈log2 n⌉.
     pub(super) bits: u32,
 }
 
 impl Count {
-    pub(super) fn new(n: usize) -> Count {
-        Count { share: Dyadic::reciprocal(n, RECIPROCAL), bits: n.next_power_of_two().trailing_zeros() }
+    pub(super) fn new(n: usize, norm: &NormPlan) -> Count {
+        let [share, mean] = [RECIPROCAL, norm.mean].map(|precision| Dyadic::reciprocal(n, precision));
+        Count { share, mean, bits: n.next_power_of_two().trailing_zeros() }
     }
 
     /// Fractional bits of 2^k / n.
@@ -33,7 +36,7 @@ pub(super) fn mean<E: Engine>(
     sum: &E::Masked,
     count: Count,
 ) -> Result<E::Offset, EngineError> {
-    let Dyadic { factor, shift } = count.share;
+    let Dyadic { factor, shift } = count.mean;
     let raise = (MEAN + 1).saturating_sub(shift);
     let read = engine.reread(sum, sum.meta().frac + shift + raise)?;
     let read = engine.linear(&read, &Linear::Scale(factor << raise))?;

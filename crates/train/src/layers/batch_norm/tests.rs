@@ -94,13 +94,15 @@ fn at_the_bounds(rows: usize, fixed: FixedPointSpec) {
         // x and its mean are each off by 1.5 units, which r makes larger. What wraps is off by far more than all this.
         let moved = 3.0 * unit * root[c];
         let least = (-f64::from(plan.gradient)).exp2();
+        // So is a·d, whose r² has a grid of its own.
+        let along = steepest * largest(&x, c) * 2.0 * (-f64::from(norm.square)).exp2();
         let bounds = [
             ("y", &y, &y_exact, largest(&y_exact, c) / 256.0 + moved + 2.0 * unit),
             (
                 "gradient",
                 &below,
                 &below_exact,
-                root[c] * steepest * (1.0 / 128.0 + moved) + 4.0 * least * root[c].max(1.0),
+                root[c] * steepest * (1.0 / 128.0 + moved) + along + 4.0 * least * root[c].max(1.0),
             ),
             ("scale", &gamma, &gamma_exact, rows as f64 * steepest * (1.0 / 256.0 + moved) + root[c] / 256.0),
         ];
