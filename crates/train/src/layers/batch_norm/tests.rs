@@ -42,7 +42,7 @@ fn at_the_bounds(rows: usize, fixed: FixedPointSpec) {
     let unit = (-f64::from(plan.activation)).exp2();
     let most = f64::from(plan.range_bits).exp2() - 4.0 * unit;
     let steepest = f64::from(plan.gradient_bits).exp2() - 1.0;
-    let sign = |r: usize| if r % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = |r: usize| if r.is_multiple_of(2) { 1.0 } else { -1.0 };
     let x = Array2::from_shape_fn((rows, 5), |(r, c)| match c {
         0 => sign(r) * most,
         1 if r > 0 => -most,
