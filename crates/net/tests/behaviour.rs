@@ -157,7 +157,7 @@ fn a_full_queue_blocks_the_sender_until_the_receiver_reads<M: Mesh>() {
 }
 
 fn a_peer_that_never_reads_is_named_within_the_deadline<M: Mesh>() {
-    let deadline = Duration::from_millis(600);
+    let deadline = Duration::from_millis(1200);
     let [mut a, _b, _c] = M::build(Bounds { deadline, capacity: 1 << 20, ..Bounds::default() });
     let mut op = 0;
     let (error, waited) = loop {
@@ -212,7 +212,7 @@ fn a_party_that_sends_in_the_other_phase_is_not_silent<M: Mesh>() {
     let start = Instant::now();
     let error = b.recv(A, Phase::Online, &tag(0, 1), 1).unwrap_err();
     assert!(matches!(&error, NetError::PeerSilent { party, .. } if party.id() == A), "{error}");
-    assert!(start.elapsed() < 3 * deadline, "{:?}", start.elapsed());
+    assert!(start.elapsed() < 8 * deadline, "{:?}", start.elapsed());
 }
 
 fn a_dropped_party_is_named_promptly_with_its_reason<M: Mesh>() {
@@ -226,7 +226,7 @@ fn a_dropped_party_is_named_promptly_with_its_reason<M: Mesh>() {
     drop(c);
     let start = Instant::now();
     let error = b.recv(C, Phase::Online, &tag(5, 1), 8).unwrap_err();
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < Duration::from_secs(10));
     assert!(matches!(&error, NetError::PeerLost { party, step: 5, .. } if party.id() == C), "{error}");
     assert!(error.to_string().contains("it stopped because of: party 2 (hospital-c) tried to"), "{error}");
     assert_eq!(a.recv(C, Phase::Online, &tag(0, 0), 1).unwrap(), vec![1]);
