@@ -17,6 +17,10 @@ pub enum Bilinear {
     },
     /// Element-wise product of equal shapes.
     Hadamard,
+    /// Inner product of each row with that row of the other operand, of equal shapes: `rows × 1`.
+    RowDots,
+    /// Each row of the right operand times the number of that row of the left operand, which is `rows × 1`.
+    RowScale,
     /// Convolution: images `batch × (C·H·W)`, weights `(C·kh·kw) × out`, result `batch × (out·oh·ow)`, channel-major.
     Conv(ConvGeometry),
     /// Gradient of a convolution's weights: images, then output gradient `batch × (out·oh·ow)`; result `(C·kh·kw) × out`.
@@ -68,6 +72,10 @@ impl Bilinear {
             }
             Bilinear::Hadamard if l == r => Ok(l),
             Bilinear::Hadamard => bad("an element-wise product"),
+            Bilinear::RowDots if l == r => Ok((l.0, 1)),
+            Bilinear::RowDots => bad("inner products of rows"),
+            Bilinear::RowScale if l == (r.0, 1) => Ok(r),
+            Bilinear::RowScale => bad("a scaling of rows"),
             Bilinear::Conv(g) => {
                 if l.1 == g.input_len() && r.0 == g.patch_len() {
                     Ok((l.0, r.1 * g.output_positions()))
@@ -118,6 +126,18 @@ impl Bilinear {
         if let Bilinear::Hadamard = self {
             for t in terms {
                 hadamard(out.data_mut(), t);
+            }
+            return Ok(out);
+        }
+        if let Bilinear::RowDots = self {
+            for t in terms {
+                row_dots(out.data_mut(), t);
+            }
+            return Ok(out);
+        }
+        if let Bilinear::RowScale = self {
+            for t in terms {
+                row_scale(out.data_mut(), t);
             }
             return Ok(out);
         }
@@ -194,8 +214,35 @@ impl Bilinear {
                 let weights = minus(Operand::matrix(right, g.channels, g.kernel_h * g.kernel_w * out));
                 Term::new(sign, weights, Operand::gradient_patches(left, batch, out, *g).t())
             }
-            Bilinear::Hadamard => unreachable!("element-wise products do not go through the matrix kernel"),
+            Bilinear::Hadamard | Bilinear::RowDots | Bilinear::RowScale => {
+                unreachable!("element-wise products do not go through the matrix kernel")
+            }
         }
+    }
+}
+
+fn row_dots(out: &mut [u64], t: &Product<'_>) {
+    // The sum is negated before and after it grows by what is to be subtracted.
+    if t.negative {
+        kernel::neg_assign(out);
+    }
+    match t.minus {
+        Some(minus) => kernel::dot_rows_minus(out, t.left.data(), t.right.data(), minus.data()),
+        None => kernel::dot_rows(out, t.left.data(), t.right.data()),
+    }
+    if t.negative {
+        kernel::neg_assign(out);
+    }
+}
+
+fn row_scale(out: &mut [u64], t: &Product<'_>) {
+    let mut factors = t.left.clone();
+    if t.negative {
+        kernel::neg_assign(factors.data_mut());
+    }
+    match t.minus {
+        Some(minus) => kernel::scale_rows_minus(out, factors.data(), t.right.data(), minus.data()),
+        None => kernel::scale_rows(out, factors.data(), t.right.data()),
     }
 }
 

@@ -48,6 +48,49 @@ fn arithmetic_into_an_output_matches_the_definition() {
 }
 
 #[test]
+fn inner_products_and_scalings_of_rows_match_the_definition() {
+    let mut numbers = Numbers(2);
+    for (rows, cols) in [(0, 5), (3, 0), (1, 1), (5, 7), (4, 8), (3, 33), (2, 130)] {
+        let mut tensor = || numbers.elements(rows * cols);
+        let (a, b, c) = (tensor(), tensor(), tensor());
+        let start = numbers.elements(rows);
+        let sum = |i: usize, minus: &[u64]| {
+            (i * cols..(i + 1) * cols)
+                .fold(start[i], |sum, at| sum.wrapping_add(a[at].wrapping_mul(b[at].wrapping_sub(minus[at]))))
+        };
+        let none = vec![0; rows * cols];
+        for isa in Isa::available() {
+            let mut got = start.clone();
+            k::dot_rows_on(isa, &mut got, &a, &b);
+            assert!((0..rows).all(|i| got[i] == sum(i, &none)), "{isa:?} {rows} {cols}");
+            got = start.clone();
+            k::dot_rows_minus_on(isa, &mut got, &a, &b, &c);
+            assert!((0..rows).all(|i| got[i] == sum(i, &c)), "{isa:?} {rows} {cols}");
+            // The numbers of `start` as factors of the rows.
+            let scaled = |minus: &[u64]| -> Vec<u64> {
+                (0..rows * cols)
+                    .map(|at| {
+                        b[at].wrapping_add(start[at / cols].wrapping_mul(a[at].wrapping_sub(minus[at])))
+                    })
+                    .collect()
+            };
+            let mut got = b.clone();
+            k::scale_rows_on(isa, &mut got, &start, &a);
+            assert_eq!(got, scaled(&none), "{isa:?} {rows} {cols}");
+            let mut got = b.clone();
+            k::scale_rows_minus_on(isa, &mut got, &start, &a, &c);
+            assert_eq!(got, scaled(&c), "{isa:?} {rows} {cols}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "no whole rows")]
+fn rows_that_are_not_whole_are_refused() {
+    k::dot_rows(&mut [0; 2], &[0; 3], &[0; 3]);
+}
+
+#[test]
 fn masks_and_shifts_match_the_definition_at_every_width() {
     for bits in 1..=64u32 {
         let modulo = |x: u64| if bits == 64 { x } else { x % (1 << bits) };

@@ -224,7 +224,7 @@ fn a_private_step_takes_the_rounds_that_bounding_takes_and_none_for_noise() {
         train(CostEngine::new(roles()), &job, data(6)).unwrap().1.rounds
     };
     let step = |job: &TrainingJob| rounds(job, 2) - rounds(job, 1);
-    for (mode, extra) in [(BoundMode::Normalise, 19), (BoundMode::Clip, 23)] {
+    for (mode, extra) in [(BoundMode::Normalise, 18), (BoundMode::Clip, 18)] {
         let private = private(mode);
         let mut open = private.clone();
         open.privacy = None;

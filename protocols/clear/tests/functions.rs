@@ -131,6 +131,64 @@ fn functions_of_any_magnitude_keep_their_bounds() {
 }
 
 #[test]
+fn a_root_with_its_truncation_keeps_its_bound_beside_thresholds_and_below_the_floor() {
+    let shift = 17;
+    for (low, high, frac, plus, floor) in [
+        (0, 20, 12, 1.0, None),
+        (0, 21, 12, 1.0, None),
+        (-4, 15, 16, 0.0, Some(0.09)),
+        (-5, 16, 16, two(-15), Some(0.049)),
+        (-2, 1, 16, 0.0, Some(0.25)),
+    ] {
+        let mut xs = geometric(two(low), 0.999 * two(high), 3000);
+        // Beside every power of two, so that a comparison and the value may disagree about the piece.
+        xs.extend(
+            (low..high).flat_map(|e| (-3..=3).map(move |i| two(e) + f64::from(i) * two(-(frac as i32)))),
+        );
+        xs.extend([0.0, two(-(frac as i32)), 0.09, 0.049]);
+        let xs: Vec<f64> = xs.iter().map(|x| (x - plus).max(0.0)).collect();
+        for noise in [None, Some(11)] {
+            let mut engine = Counting { noise, ..Counting::new() };
+            let x = engine.masked(1, &xs, frac + shift);
+            let offset = engine.lift(&x).unwrap();
+            let radicand = functions::Radicand { plus, floor, low, high };
+            let rooted = functions::truncated_inverse_sqrt(&mut engine, &offset, shift, radicand).unwrap();
+            assert_eq!(engine.rounds, 7);
+            let unit = two(-(frac as i32));
+            for ((x, value), root) in xs.iter().zip(&rooted.value.decode()).zip(&rooted.root.decode()) {
+                assert!((value - x).abs() <= 1.6 * unit, "{x}: {value}");
+                let y = (x + plus).max(floor.unwrap_or(0.0)).max(two(low));
+                let expected = 1.0 / y.sqrt();
+                let bound = two(-7) * expected + two(-15) + 2.0 * unit * expected.powi(3);
+                // Below the domain without a floor: any finite number.
+                if floor.is_some() || x + plus >= two(low) {
+                    assert!(
+                        (root - expected).abs() <= bound,
+                        "2^{low} to 2^{high}, {noise:?}: {root} at {x}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_root_with_its_truncation_refuses_a_floor_or_a_domain_that_does_not_fit() {
+    let mut engine = Counting::new();
+    let x = engine.masked(1, &[1.0], 40);
+    let offset = engine.lift(&x).unwrap();
+    let mut refused = |shift, low, high, floor| {
+        let radicand = functions::Radicand { plus: 0.0, floor, low, high };
+        functions::truncated_inverse_sqrt(&mut engine, &offset, shift, radicand).err().map(|e| e.to_string())
+    };
+    assert_eq!(refused(28, 0, 20, Some(1.5)), None);
+    for floor in [0.5, 4.0] {
+        assert!(refused(28, 0, 20, Some(floor)).unwrap().contains("does not fit"), "{floor}");
+    }
+    assert!(refused(30, 0, 24, None).unwrap().contains("are left of the ring"));
+}
+
+#[test]
 fn an_inverse_square_root_in_parts_keeps_its_bound_with_the_rounding_of_shares() {
     // Domains of Adam, of a variance, one below 1, and one of a single level.
     for (low, high, frac) in

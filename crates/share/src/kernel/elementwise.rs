@@ -20,6 +20,14 @@ fn same_length(a: &[u64], b: &[u64]) {
     assert_eq!(a.len(), b.len(), "element-wise kernel: operands differ in length");
 }
 
+/// Columns of a matrix of as many rows as `column` has elements.
+#[inline(always)]
+fn row_length(column: &[u64], a: &[u64]) -> usize {
+    let cols = a.len().checked_div(column.len()).unwrap_or(0);
+    assert_eq!(cols * column.len(), a.len(), "a kernel over rows: the operands are no whole rows");
+    cols
+}
+
 vectorised! {
     /// `dst[i] += src[i]`.
     pub fn add_assign / add_assign_on(dst: &mut [u64], src: &[u64]) {
@@ -102,6 +110,56 @@ vectorised! {
         same_length(acc, b);
         for ((o, x), y) in acc.iter_mut().zip(a).zip(b) {
             *o = o.wrapping_sub(x.wrapping_mul(*y));
+        }
+    }
+
+    /// `acc[i] += Σ_j a[i, j] · b[i, j]`: a row for each element of `acc`.
+    pub fn dot_rows / dot_rows_on(acc: &mut [u64], a: &[u64], b: &[u64]) {
+        same_length(a, b);
+        let cols = row_length(acc, a);
+        for (i, sum) in acc.iter_mut().enumerate() {
+            let row = i * cols..(i + 1) * cols;
+            let products = a[row.clone()].iter().zip(&b[row]);
+            *sum = products.fold(*sum, |sum, (x, y)| sum.wrapping_add(x.wrapping_mul(*y)));
+        }
+    }
+
+    /// `acc[i] += Σ_j a[i, j] · (b[i, j] - c[i, j])`: a row for each element of `acc`.
+    pub fn dot_rows_minus / dot_rows_minus_on(acc: &mut [u64], a: &[u64], b: &[u64], c: &[u64]) {
+        same_length(a, b);
+        same_length(a, c);
+        let cols = row_length(acc, a);
+        for (i, sum) in acc.iter_mut().enumerate() {
+            let row = i * cols..(i + 1) * cols;
+            let products = a[row.clone()].iter().zip(&b[row.clone()]).zip(&c[row]);
+            *sum = products.fold(*sum, |sum, ((x, y), z)| {
+                sum.wrapping_add(x.wrapping_mul(y.wrapping_sub(*z)))
+            });
+        }
+    }
+
+    /// `acc[i, j] += c[i] · a[i, j]`: a row for each element of `c`.
+    pub fn scale_rows / scale_rows_on(acc: &mut [u64], c: &[u64], a: &[u64]) {
+        same_length(acc, a);
+        let cols = row_length(c, a);
+        for (i, c) in c.iter().enumerate() {
+            let row = i * cols..(i + 1) * cols;
+            for (o, x) in acc[row.clone()].iter_mut().zip(&a[row]) {
+                *o = o.wrapping_add(x.wrapping_mul(*c));
+            }
+        }
+    }
+
+    /// `acc[i, j] += c[i] · (a[i, j] - b[i, j])`: a row for each element of `c`.
+    pub fn scale_rows_minus / scale_rows_minus_on(acc: &mut [u64], c: &[u64], a: &[u64], b: &[u64]) {
+        same_length(acc, a);
+        same_length(acc, b);
+        let cols = row_length(c, a);
+        for (i, c) in c.iter().enumerate() {
+            let row = i * cols..(i + 1) * cols;
+            for ((o, x), y) in acc[row.clone()].iter_mut().zip(&a[row.clone()]).zip(&b[row]) {
+                *o = o.wrapping_add(x.wrapping_sub(*y).wrapping_mul(*c));
+            }
         }
     }
 

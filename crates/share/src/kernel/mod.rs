@@ -18,8 +18,9 @@ pub mod packing;
 
 pub use dispatch::Isa;
 pub use elementwise::{
-    add, add_assign, add_scalar, mask, mul, mul_add, mul_assign, mul_sub, neg_assign, rsub_assign, scale,
-    scale_add, shift_right, shift_right_into, sub, sub_assign,
+    add, add_assign, add_scalar, dot_rows, dot_rows_minus, mask, mul, mul_add, mul_assign, mul_sub,
+    neg_assign, rsub_assign, scale, scale_add, scale_rows, scale_rows_minus, shift_right, shift_right_into,
+    sub, sub_assign,
 };
 pub use gemm::{ConvGeometry, Gemm, Modulus, Operand, Sign, Term, gemm, gemm52};
 pub use one_hot::{DigitTables, compare_digits, one_hot};

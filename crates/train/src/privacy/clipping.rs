@@ -7,11 +7,13 @@
 //! Upper bounds: a truncation may come out low by [`TRUNCATION_UNITS`]; each is followed by adding as much, so that the s
 //! computed is never below the true s of the integers that the gradients are products of.
 //!
-//! Rounds: 19 for `normalise`, 23 for `clip` in the `helper` engine, whatever the number of layers, and one less where the ring of δ
-//! spares an opening. All but the last truncation is on one number per row and layer.
+//! Rounds: 18 in the `helper` engine, whatever the number of layers, and one less where the ring of δ spares an opening: norms 2, s and
+//! its root 9, the check 5, scaling 2. All but the last truncation is on one number per row and layer. Where the coarse root does not
+//! fit, they are 18 for `normalise` and 22 for `clip`.
 
-use tercet_engine::{Engine, EngineError, Meta, Shared, Sign, Term, Truncate, Var, functions};
-use tercet_share::{Bilinear, Linear, Ring, Tensor, fixed};
+use tercet_engine::functions::{self, Radicand};
+use tercet_engine::{Engine, EngineError, Meta, Shared, Sign, Term, Truncate, Var};
+use tercet_share::{Bilinear, Ring, Tensor, fixed};
 
 use crate::layers::{Factors, only};
 use crate::scales::NumericPlan;
@@ -28,22 +30,21 @@ pub(crate) fn bounded<E: Engine>(
     plan: &PrivacyPlan,
     factors: Vec<Factors<E>>,
 ) -> Result<Vec<Factors<E>>, EngineError> {
-    let square = squared_norm(engine, &plan.norms, &factors)?;
-    let factor = checked_factor(engine, plan, &square)?;
+    let total = squared_norm(engine, &plan.norms, &factors)?;
+    let factor = checked_factor(engine, plan, &total)?;
     scaled(engine, numeric, &factor, factors)
 }
 
-/// s of each row, `rows × 1`, never below the true value.
+/// s of each row, `rows × 1`, half-finished, never below the true value.
 pub(super) fn squared_norm<E: Engine>(
     engine: &mut E,
     scales: &NormScales,
     factors: &[Factors<E>],
-) -> Result<E::Masked, EngineError> {
+) -> Result<E::Offset, EngineError> {
     let mut sums = Vec::with_capacity(2 * factors.len());
     for Factors { input, delta } in factors {
         for (x, frac) in [(input, scales.input), (delta, scales.delta)] {
-            let squares = engine.product(&Bilinear::Hadamard, x, x)?;
-            sums.push((engine.linear_offset(&squares, &Linear::SumCols)?, frac));
+            sums.push((engine.product(&Bilinear::RowDots, x, x)?, frac));
         }
     }
     let batch = sums.iter().map(|(value, frac)| shortened(value, *frac)).collect::<Result<Vec<_>, _>>()?;
@@ -57,9 +58,7 @@ pub(super) fn squared_norm<E: Engine>(
             None => total = Some(part),
         }
     }
-    let total = total.ok_or_else(|| EngineError::parameter("a squared norm", "there is no layer"))?;
-    let square = only("a truncation", engine.truncate(&[shortened(&total, scales.square)?])?)?;
-    above(engine, &square, 0.0)
+    total.ok_or_else(|| EngineError::parameter("a squared norm", "there is no layer"))
 }
 
 fn shortened<O: Shared>(value: &O, frac: u32) -> Result<Truncate<'_, O>, EngineError> {
@@ -73,34 +72,46 @@ fn shortened<O: Shared>(value: &O, frac: u32) -> Result<Truncate<'_, O>, EngineE
 /// A truncated value plus `by`, raised so that it is not below the exact one.
 fn above<E: Engine>(engine: &mut E, x: &E::Masked, by: f64) -> Result<E::Masked, EngineError> {
     let meta = x.meta();
-    let margin = constant(engine, meta, by + TRUNCATION_UNITS * (-f64::from(meta.frac)).exp2())?;
+    let margin = constant(engine, meta, by + margin(meta.frac))?;
     engine.add(x, &margin, false)
 }
 
-/// c of each row, `rows × 1`: 1 / √(s + γ²) or 1 / √max(s, C²), and 0 where c²·s > (1 + κ)².
+/// What a truncation to `frac` bits may be off by.
+fn margin(frac: u32) -> f64 {
+    TRUNCATION_UNITS * (-f64::from(frac)).exp2()
+}
+
+/// c of each row, `rows × 1`: 1 / √(s + γ²) or 1 / √max(s, C²), and 0 where c²·s > (1 + κ)², from the s of [`squared_norm`].
 pub(super) fn checked_factor<E: Engine>(
     engine: &mut E,
     plan: &PrivacyPlan,
-    square: &E::Masked,
+    total: &E::Offset,
 ) -> Result<E::Masked, EngineError> {
-    let NormScales { factor, low, high, .. } = plan.norms;
-    let rooted = match plan.spec.mode {
-        BoundMode::Normalise => {
-            let floor = constant(engine, square.meta(), at_least(plan.spec.gamma().powi(2), &square.meta()))?;
-            engine.add(square, &floor, false)?
-        }
-        BoundMode::Clip => {
-            let floor = at_least(plan.spec.clip.powi(2), &square.meta());
-            largest(engine, square, floor, high)?
-        }
-    };
-    let root = if plan.norms.coarse {
-        functions::inverse_sqrt_coarse(engine, &rooted, low, high)?
+    let NormScales { factor, square: frac, low, high, coarse, .. } = plan.norms;
+    let truncation = shortened(total, frac)?;
+    let (square, root) = if coarse {
+        let (plus, floor) = match plan.spec.mode {
+            BoundMode::Normalise => (at_least(plan.spec.gamma().powi(2), frac), None),
+            BoundMode::Clip => (0.0, Some(at_least(plan.spec.clip.powi(2), frac))),
+        };
+        let radicand = Radicand { plus: plus + margin(frac), floor, low, high };
+        let rooted = functions::truncated_inverse_sqrt(engine, total, truncation.shift, radicand)?;
+        (above(engine, &rooted.value, 0.0)?, rooted.root)
     } else {
-        functions::inverse_sqrt(engine, &rooted, low, high)?
+        let square = only("a truncation", engine.truncate(&[truncation])?)?;
+        let square = above(engine, &square, 0.0)?;
+        let rooted = match plan.spec.mode {
+            BoundMode::Normalise => {
+                let floor = constant(engine, square.meta(), at_least(plan.spec.gamma().powi(2), frac))?;
+                engine.add(&square, &floor, false)?
+            }
+            BoundMode::Clip => largest(engine, &square, at_least(plan.spec.clip.powi(2), frac), high)?,
+        };
+        let root = functions::inverse_sqrt(engine, &rooted, low, high)?;
+        (square, root)
     };
     let c = functions::finish(engine, &root, factor, Ring::FULL)?;
-    enforced(engine, &c, square, (high - low) as u32)
+    enforced(engine, &c, &square, (high - low) as u32)
 }
 
 /// c where c²·s ≤ (1 + κ)², 0 elsewhere. The comparison is exact; `whole_bits` bounds c²·s.
@@ -162,14 +173,13 @@ pub(super) fn scaled<E: Engine>(
     };
     let mut products = Vec::with_capacity(factors.len());
     for Factors { delta, .. } in &factors {
-        let wide = engine.linear(c, &Linear::RepeatCols(delta.meta().cols))?;
         let product = match narrow {
             Some(ring) => {
                 let delta = engine.narrow(delta, ring)?;
-                let wide = engine.narrow(&wide, ring)?;
-                engine.product(&Bilinear::Hadamard, &delta, &wide)?
+                let c = engine.narrow(c, ring)?;
+                engine.product(&Bilinear::RowScale, &c, &delta)?
             }
-            None => engine.product(&Bilinear::Hadamard, delta, &wide)?,
+            None => engine.product(&Bilinear::RowScale, c, delta)?,
         };
         products.push(product);
     }
@@ -179,9 +189,9 @@ pub(super) fn scaled<E: Engine>(
     Ok(factors.into_iter().zip(deltas).map(|(f, delta)| Factors { input: f.input, delta }).collect())
 }
 
-/// `value` rounded up to a unit of `meta`.
-fn at_least(value: f64, meta: &Meta) -> f64 {
-    let scale = f64::from(meta.frac).exp2();
+/// `value` rounded up to `frac` fractional bits.
+fn at_least(value: f64, frac: u32) -> f64 {
+    let scale = f64::from(frac).exp2();
     (value * scale).ceil() / scale
 }
 

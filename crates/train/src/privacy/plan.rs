@@ -403,7 +403,8 @@ impl NormScales {
             factor: factor as u32,
             low,
             high,
-            coarse: functions::coarse_fits(low, high),
+            // Its comparisons are in what the truncation leaves of the ring.
+            coarse: functions::coarse_fits(low, high) && (input + delta) as i32 + high < 64,
         })
     }
 }

@@ -211,9 +211,9 @@ fn bounding_costs_its_norms_its_factors_and_its_scaling() {
     };
     let all = factors(&mut e);
     let begin = e.measured();
-    let square = clipping::squared_norm(&mut e, &plan.norms, &all).unwrap();
+    let total = clipping::squared_norm(&mut e, &plan.norms, &all).unwrap();
     let norms = e.measured();
-    let factor = clipping::checked_factor(&mut e, &plan, &square).unwrap();
+    let factor = clipping::checked_factor(&mut e, &plan, &total).unwrap();
     let factors_found = e.measured();
     clipping::scaled(&mut e, &numeric, &factor, all).unwrap();
     let scaled = e.measured();
@@ -222,7 +222,8 @@ fn bounding_costs_its_norms_its_factors_and_its_scaling() {
     assert_eq!(e.measured() - scaled, scaled - begin, "nothing else is sent");
     // Norms and factors are of rows, whatever the width of the layers; scaling is of every δ.
     let bytes = |cost: Cost| cost.online_bytes() + cost.offline_bytes();
-    assert_eq!((norms - begin).rounds, 4);
+    assert_eq!((norms - begin).rounds, 2);
+    assert_eq!((factors_found - norms).rounds, 14);
     assert!(bytes(norms - begin) < 100 * 300, "{}", bytes(norms - begin));
     assert!(bytes(factors_found - norms) < 100 * 1200, "{}", bytes(factors_found - norms));
     assert!(bytes(scaled - factors_found) < 100 * 9 * 33, "{}", bytes(scaled - factors_found));

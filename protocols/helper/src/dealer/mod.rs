@@ -18,8 +18,6 @@ use tercet_engine::{
 use tercet_net::{PartyId, Transport};
 use tercet_share::{Bilinear, Linear, PackedBits, PairPrg, Product, Ring, Tensor, kernel};
 
-use zeroize::Zeroizing;
-
 use crate::{
     linear::{self, Component},
     meter,
@@ -178,9 +176,9 @@ impl<T: Transport> Engine for Dealer<T> {
 
     fn noise(&mut self, x: &mut Offset, draw: &mut dyn FnMut(&mut [u64])) -> Result<(), EngineError> {
         // The value is the evaluators' sum less off, so that −noise here is +noise there.
-        let mut noise = Zeroizing::new(vec![0; x.meta.len()]);
-        draw(&mut noise);
-        kernel::sub_assign(x.off.data_mut(), &noise);
+        kernel::neg_assign(x.off.data_mut());
+        draw(x.off.data_mut());
+        kernel::neg_assign(x.off.data_mut());
         Ok(())
     }
 

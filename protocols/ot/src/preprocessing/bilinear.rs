@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tercet_engine::EngineError;
 use tercet_share::kernel::{self, ConvGeometry};
-use tercet_share::{Bilinear, Ring, ShareError, Tensor};
+use tercet_share::{Bilinear, Linear, Ring, ShareError, Tensor};
 
 use super::correlations::Correlations;
 use crate::error::OtError;
@@ -22,6 +22,7 @@ pub(super) fn product<B: Correlations>(
     ring: Ring,
 ) -> Result<Tensor, EngineError> {
     let (rows, cols) = map.shape(x.shape(), y.shape())?;
+    let whole = ring;
     let ring = crate::product::Ring::new(ring.bits() as u8)?;
     if rows * cols == 0 || x.is_empty() || y.is_empty() {
         return Ok(Tensor::zeros(rows, cols));
@@ -30,6 +31,14 @@ pub(super) fn product<B: Correlations>(
         Bilinear::Hadamard => {
             let (x, y) = (reduced(x, ring), reduced(y, ring));
             Tensor::from_vec(rows, cols, by.multiply(ring, x.data(), y.data())?.to_vec())
+        }
+        Bilinear::RowDots => {
+            let products = product(by, &Bilinear::Hadamard, x, owners, y, whole)?;
+            Linear::SumCols.apply(&products)?
+        }
+        Bilinear::RowScale => {
+            let factors = Linear::RepeatCols(cols).apply(x)?;
+            product(by, &Bilinear::Hadamard, &factors, owners, y, whole)?
         }
         Bilinear::MatMul { left_t, right_t } => {
             let y = if *right_t { transposed(y) } else { y.clone() };

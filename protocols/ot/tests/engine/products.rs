@@ -68,6 +68,8 @@ fn every_map_is_exact_for_shared_and_for_owned_masks() {
         (matmul(true, true), (7, 5), (6, 7)),
         (matmul(false, false), (4, 30), (30, 1)),
         (Bilinear::Hadamard, (7, 5), (7, 5)),
+        (Bilinear::RowDots, (7, 5), (7, 5)),
+        (Bilinear::RowScale, (7, 1), (7, 5)),
         (Bilinear::Conv(g), (4, inputs), (taps, 3)),
         (Bilinear::ConvWeightGrad(g), (4, inputs), (4, 3 * positions)),
         (Bilinear::ConvInputGrad(g), (4, 3 * positions), (taps, 3)),
