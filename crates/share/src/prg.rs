@@ -5,7 +5,7 @@
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{PackedBits, ShareError, Tensor, kernel, low_mask};
+use crate::{PackedBits, ShareError, Tensor, kernel};
 
 /// Most purposes that one operation may draw for.
 pub const PURPOSES_PER_OP: u64 = 1 << 20;
@@ -61,35 +61,11 @@ impl Stream {
         kernel::chacha::key_stream(&self.key.0, self.address, out);
     }
 
-    /// `n` uniform elements of `bits` bits each (1 to 64).
+    /// `n` uniform elements of `bits` bits each (1 to 64): element i is bits i·`bits` and on of the stream.
     pub fn elements(self, n: usize, bits: u32) -> Vec<u64> {
         let mut out = vec![0u64; n];
-        if bits > 32 {
-            self.fill(&mut out);
-            if bits < 64 {
-                kernel::mask(&mut out, bits);
-            }
-            return out;
-        }
-        // Several elements from each word: two of 32 bits, four of 16 or eight of 8, cut to `bits`.
-        match bits {
-            17..=32 => self.fill_parts::<2>(&mut out, bits),
-            9..=16 => self.fill_parts::<4>(&mut out, bits),
-            _ => self.fill_parts::<8>(&mut out, bits),
-        }
+        kernel::chacha::key_stream_elements(&self.key.0, self.address, bits, &mut out);
         out
-    }
-
-    fn fill_parts<const PARTS: usize>(&self, out: &mut [u64], bits: u32) {
-        let mut words = vec![0u64; out.len().div_ceil(PARTS)];
-        self.fill(&mut words);
-        let mask = low_mask(bits);
-        for (chunk, word) in out.chunks_mut(PARTS).zip(&words) {
-            for (part, v) in chunk.iter_mut().enumerate() {
-                *v = word >> (part * 64 / PARTS) & mask;
-            }
-        }
-        words.zeroize();
     }
 
     /// A `rows × cols` tensor of uniform elements of `bits` bits.

@@ -18,7 +18,7 @@ use crate::error::printable;
 use crate::{NetError, Party, PartyId, SessionId};
 
 /// The version of everything on the wire. Parties with different versions do not run together.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 const MAGIC: &[u8; 8] = b"tercet\0\0";
 

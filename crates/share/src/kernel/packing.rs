@@ -89,6 +89,12 @@ pub fn unpack_add_on(isa: Isa, bytes: &[u8], width: u32, dst: &mut [u64]) -> Res
     Ok(())
 }
 
+/// [`unpack`] of bits that may go on after the last element, as those of a generator do. `bytes` must be [`packed_len`] long.
+pub(super) fn cut(isa: Isa, bytes: &[u8], width: u32, out: &mut [u64]) {
+    assert_eq!(bytes.len(), packed_len(out.len(), width), "a bit stream is cut whole");
+    read::<false>(isa, bytes, width, out);
+}
+
 /// Checks the length and the padding of a stream of `n` elements.
 pub(super) fn check(bytes: &[u8], width: u32, n: usize) -> Result<(), UnpackError> {
     let expected = packed_len(n, width);

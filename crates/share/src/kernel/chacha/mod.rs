@@ -12,7 +12,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 use zeroize::Zeroize;
 
-use super::Isa;
+use super::{Isa, packing};
 
 /// Fills `out` with the key stream of (`key`, `stream`) from its beginning, as little-endian words.
 pub fn key_stream(key: &[u8; 32], stream: u64, out: &mut [u64]) {
@@ -40,6 +40,47 @@ pub fn key_stream_on(isa: Isa, key: &[u8; 32], stream: u64, out: &mut [u64]) {
     }
 }
 
+/// Elements that are cut from one piece of key stream: 64·width words, which stay in the first-level cache.
+const PIECE: usize = 4096;
+
+/// Cuts the key stream of (`key`, `stream`) into elements of `width` bits (1 to 64): a bit stream as [`packing`] has it. Nothing of
+/// the stream is left out, for making it costs more than cutting it.
+pub fn key_stream_elements(key: &[u8; 32], stream: u64, width: u32, out: &mut [u64]) {
+    key_stream_elements_on(Isa::best(), key, stream, width, out);
+}
+
+/// [`key_stream_elements`] on a given instruction set.
+pub fn key_stream_elements_on(isa: Isa, key: &[u8; 32], stream: u64, width: u32, out: &mut [u64]) {
+    assert!((1..=64).contains(&width), "an element has 1 to 64 bits");
+    match isa.supported() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => {
+            let mut piece = [0u64; PIECE + avx512::WORDS];
+            for (i, out) in out.chunks_mut(PIECE).enumerate() {
+                let words = (out.len() * width as usize).div_ceil(64).next_multiple_of(avx512::WORDS);
+                let counter = (i * PIECE * width as usize / 512) as u64;
+                // SAFETY: `supported` returns Avx512 only on a CPU that has it, and `words` is a multiple of WORDS.
+                unsafe { avx512::blocks(key, stream, counter, &mut piece[..words]) };
+                // SAFETY: any bytes are a valid `[u8]`, and the length is that of `words` words. This CPU is little-endian.
+                let bytes = unsafe { std::slice::from_raw_parts(piece.as_ptr().cast::<u8>(), 8 * words) };
+                packing::cut(isa, &bytes[..packing::packed_len(out.len(), width)], width, out);
+            }
+            piece.zeroize();
+        }
+        isa => {
+            let mut rng = ChaCha12Rng::from_seed(*key);
+            rng.set_stream(stream);
+            let mut piece = [0u8; 8 * PIECE];
+            for out in out.chunks_mut(PIECE) {
+                let bytes = &mut piece[..packing::packed_len(out.len(), width)];
+                rng.fill_bytes(bytes);
+                packing::cut(isa, bytes, width, out);
+            }
+            piece.zeroize();
+        }
+    }
+}
+
 fn portable(key: &[u8; 32], stream: u64, out: &mut [u64]) {
     let mut rng = ChaCha12Rng::from_seed(*key);
     rng.set_stream(stream);
@@ -58,6 +99,26 @@ fn portable(key: &[u8; 32], stream: u64, out: &mut [u64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn elements_are_the_bits_of_the_stream_one_after_the_other() {
+        let key: [u8; 32] = std::array::from_fn(|i| (i * 11 + 5) as u8);
+        for width in [1u32, 2, 7, 8, 13, 16, 17, 31, 32, 33, 34, 44, 52, 63, 64] {
+            for n in [0usize, 1, 3, 8, 9, 100, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 77] {
+                let mut stream = vec![0u64; n + 1];
+                portable(&key, 9, &mut stream);
+                let bit = |at: usize| stream[at / 64] >> (at % 64) & 1;
+                let width_of = width as usize;
+                let want: Vec<u64> =
+                    (0..n).map(|i| (0..width_of).map(|j| bit(i * width_of + j) << j).sum()).collect();
+                for isa in Isa::available() {
+                    let mut out = vec![u64::MAX; n];
+                    key_stream_elements_on(isa, &key, 9, width, &mut out);
+                    assert!(out == want, "{isa:?}, {n} of {width} bits");
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_instruction_set_gives_the_stream_of_rand_chacha() {
