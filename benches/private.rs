@@ -3,6 +3,7 @@
 //! bytes are declared, exact, and compared with the traffic.
 //!
 //! The parts of the extra time: the noise of one party for one step is measured alone; the rest is bounding, whose rounds are printed.
+//! Three parties share the cores, so the processor time of each counts, and so do the switches between them that every round brings.
 //! Rows are synthetic with a fixed seed; all parties share the cores of this machine, one kernel thread each.
 
 #![allow(clippy::print_stdout, reason = "the declared costs are part of the result")]
