@@ -2,7 +2,7 @@
 //!
 //! * [`offer`]: the message, of fixed size;
 //! * [`agreement`]: from three offers to one decision, the same at all parties.
-//! * [`journal`]: what happened, line by line, across sessions; [`bounded`]: how files of an earlier session are read.
+//! * [`journal`]: what happened, line by line, across sessions; `bounded`: how files of an earlier session are read.
 
 pub mod agreement;
 pub(crate) mod bounded;
