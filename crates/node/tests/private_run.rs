@@ -37,7 +37,12 @@ fn ledger(net: &Net, party: usize) -> PathBuf {
 }
 
 fn spent(net: &Net, party: usize) -> f64 {
-    tercet_privacy::ledger::Ledger::open(ledger(net, party)).unwrap().status().unwrap().spent_epsilon
+    spent_so_far(net, party).unwrap()
+}
+
+/// An error while a node is making the ledger.
+fn spent_so_far(net: &Net, party: usize) -> Result<f64, tercet_privacy::ledger::LedgerError> {
+    Ok(tercet_privacy::ledger::Ledger::open(ledger(net, party))?.status()?.spent_epsilon)
 }
 
 #[test]
@@ -214,7 +219,7 @@ fn a_party_that_dies_in_a_run_stays_charged_in_full() {
     net.edit_jobs("epochs = 8", "epochs = 100");
     net.edit_jobs("learning_rate = 1.0", "learning_rate = 0.0625");
     let (first, others) = (net.start(0), [1, 2].map(|party| net.start(party)));
-    while !ledger(&net, 0).exists() || spent(&net, 0) == 0.0 {
+    while !ledger(&net, 0).exists() || !spent_so_far(&net, 0).is_ok_and(|spent| spent > 0.0) {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     first.kill();
