@@ -157,7 +157,7 @@ fn a_full_queue_blocks_the_sender_until_the_receiver_reads<M: Mesh>() {
 }
 
 fn a_peer_that_never_reads_is_named_within_the_deadline<M: Mesh>() {
-    let deadline = Duration::from_millis(1200);
+    let deadline = Duration::from_millis(600);
     let [mut a, _b, _c] = M::build(Bounds { deadline, capacity: 1 << 20, ..Bounds::default() });
     let mut op = 0;
     let (error, waited) = loop {
@@ -193,7 +193,7 @@ fn a_silent_party_is_named_within_its_deadline<M: Mesh>() {
 }
 
 fn a_party_that_sends_in_the_other_phase_is_not_silent<M: Mesh>() {
-    let deadline = Duration::from_millis(600);
+    let deadline = Duration::from_millis(1200);
     let [mut a, mut b, _c] = M::build(Bounds { deadline, ..Bounds::default() });
     let busy = thread::spawn(move || {
         for sign in 0..12 {

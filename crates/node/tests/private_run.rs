@@ -266,7 +266,7 @@ fn a_budget_refuses_what_is_not_private_and_what_it_was_not_made_for() {
     net.edit(&net.config(0), "epsilon = 8.5", "epsilon = 80");
     net.refused(0, "a budget does not change");
     net.edit(&net.config(0), "epsilon = 80", "epsilon = nan");
-    net.refused(0, "a budget does not change");
+    net.refused(0, "the epsilon of the budget is NaN, which is not a finite number above 0");
 }
 
 #[test]

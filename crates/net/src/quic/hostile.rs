@@ -256,16 +256,15 @@ fn a_peer_that_computes_another_session_is_named() {
 
 #[test]
 fn garbage_instead_of_ready_is_an_error_that_names_the_party() {
-    for garbage in
-        [&[0xff; 300][..], b"tercet\0\0\x02\0\0\0\xff\xff\xff\xff", b"tercet\0\0\x02\0\0\0\x04\0\0\0abcd"]
-    {
+    let opened = |rest: &[u8]| [b"tercet\0\0", &PROTOCOL_VERSION.to_le_bytes()[..], rest].concat();
+    for garbage in [vec![0xff; 300], opened(b"\xff\xff\xff\xff"), opened(b"\x04\0\0\0abcd")] {
         let Stage { a, b: _b, c, roster } = stage();
         let a = spawn(a, &roster, PROTOCOL_VERSION);
         let runtime = background();
         let _held = runtime.block_on(async {
             let (endpoint, connection) = dial_raw(&c.own, &roster).await;
             let (mut send, recv) = connection.open_bi().await.unwrap();
-            send.write_all(garbage).await.unwrap();
+            send.write_all(&garbage).await.unwrap();
             (endpoint, connection, send, recv)
         });
         let error = a.join().unwrap().err().unwrap();
