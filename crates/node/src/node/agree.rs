@@ -131,11 +131,16 @@ mod tests {
         let id = SessionId::from_bytes([1; 16]);
         let place = crate::checkpoint::Place { run: id, session: id, step: 50 };
         all.into_iter().for_each(|decision| assert_eq!(decision.unwrap(), Decision::Resume(place)));
+        let tag = Tag::new(0, 0, Label::new(OFFER));
         let all = decided(|mut transport| {
             for peer in transport.me().others() {
                 let mut offer = held(50).encode();
                 *offer.last_mut().unwrap() = 1;
-                transport.send(peer, Phase::Online, &Tag::new(0, 0, Label::new(OFFER)), offer).unwrap();
+                transport.send(peer, Phase::Online, &tag, offer).unwrap();
+            }
+            // It stays until both have sent theirs: otherwise they may find it gone before they look at its own.
+            for peer in transport.me().others() {
+                transport.recv(peer, Phase::Online, &tag, Offer::BYTES).unwrap();
             }
         });
         for said in all.map(|result| result.unwrap_err().to_string()) {
