@@ -193,7 +193,7 @@ fn a_silent_party_is_named_within_its_deadline<M: Mesh>() {
 }
 
 fn a_party_that_sends_in_the_other_phase_is_not_silent<M: Mesh>() {
-    let deadline = Duration::from_millis(1200);
+    let deadline = Duration::from_millis(600);
     let [mut a, mut b, _c] = M::build(Bounds { deadline, ..Bounds::default() });
     let busy = thread::spawn(move || {
         for sign in 0..12 {
@@ -212,7 +212,7 @@ fn a_party_that_sends_in_the_other_phase_is_not_silent<M: Mesh>() {
     let start = Instant::now();
     let error = b.recv(A, Phase::Online, &tag(0, 1), 1).unwrap_err();
     assert!(matches!(&error, NetError::PeerSilent { party, .. } if party.id() == A), "{error}");
-    assert!(start.elapsed() < 8 * deadline, "{:?}", start.elapsed());
+    assert!(start.elapsed() < 3 * deadline, "{:?}", start.elapsed());
 }
 
 fn a_dropped_party_is_named_promptly_with_its_reason<M: Mesh>() {
@@ -226,7 +226,7 @@ fn a_dropped_party_is_named_promptly_with_its_reason<M: Mesh>() {
     drop(c);
     let start = Instant::now();
     let error = b.recv(C, Phase::Online, &tag(5, 1), 8).unwrap_err();
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(2));
     assert!(matches!(&error, NetError::PeerLost { party, step: 5, .. } if party.id() == C), "{error}");
     assert!(error.to_string().contains("it stopped because of: party 2 (hospital-c) tried to"), "{error}");
     assert_eq!(a.recv(C, Phase::Online, &tag(0, 0), 1).unwrap(), vec![1]);

@@ -179,7 +179,7 @@ fn an_absent_party_is_named_with_its_address() {
     let options = Options { join_deadline: Duration::from_millis(700), ..Options::default() };
     let start = Instant::now();
     let error = b.connect(&roster, job(B), options).err().unwrap();
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(2));
     assert!(
         matches!(&error, NetError::PeerAbsent { party, address, .. }
         if party.id() == A && address == roster.address(A)),
@@ -372,7 +372,7 @@ fn a_killed_party_is_named_within_its_deadline() {
     child.wait().unwrap();
     let start = Instant::now();
     let error = a.recv(C, Phase::Online, &tag(7, 1), 8).unwrap_err();
-    assert!(start.elapsed() < 5 * deadline, "{:?}", start.elapsed());
+    assert!(start.elapsed() < deadline, "{:?}", start.elapsed());
     assert!(matches!(&error, NetError::PeerLost { party, step: 7, .. } if party.id() == C), "{error}");
     assert!(error.to_string().contains("nothing was heard from it for 1.0 s"), "{error}");
 }

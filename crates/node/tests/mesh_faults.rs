@@ -11,9 +11,6 @@ use tercet_net::identity;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Beyond a deadline, for starting processes on a busy machine; a node that hangs takes for ever.
-const SLACK: Duration = Duration::from_secs(15);
-
 #[test]
 fn jobs_that_differ_stop_the_run_and_the_line_is_named() {
     let net = Net::new(3);
@@ -123,7 +120,7 @@ fn a_party_that_never_comes_is_named_within_the_deadline() {
         assert!(sentence.contains("party 2 (cyd)") && sentence.contains("did not join within"), "{sentence}");
         net.nothing_left(party);
     }
-    assert!(waited < Duration::from_secs(2) + SLACK, "{waited:?}");
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
 }
 
 #[test]
@@ -151,7 +148,7 @@ fn a_party_that_dies_is_named_within_the_deadline_and_no_model_is_left() {
         let sentences: Vec<_> =
             survivors.into_iter().map(|(party, node)| (party, node.wait().sentence())).collect();
         let waited = died.elapsed();
-        assert!(waited < Duration::from_secs(2) + SLACK, "{waited:?}");
+        assert!(waited < Duration::from_secs(4), "{waited:?}");
         for (party, sentence) in sentences {
             assert!(sentence.contains(&named), "{sentence}");
             let left: Vec<_> = files(&net.out(party)).into_iter().map(|(path, _)| path).collect();

@@ -77,6 +77,32 @@ fn an_interrupted_private_run_is_paid_for_once() {
     assert!(net.out(2).join("privacy.json").exists());
 }
 
+#[test]
+fn a_disagreement_before_the_first_step_costs_no_budget() {
+    let net = net(&[]);
+    add_budget(&net, 1, 40.0);
+    net.edit_jobs("epochs = 8", "epochs = 100");
+    net.edit_jobs("learning_rate = 1.0", "learning_rate = 0.0625");
+    net.edit_jobs("[release]", "[checkpoint]\nevery = 4\nrejoin_seconds = 60\n\n[release]");
+    let mut running: Vec<_> = (0..3).map(|party| net.start(party)).collect();
+    (0..2).for_each(|party| drop(backup(&net, party)));
+    // The dealer first: without it nobody is done.
+    while let Some(node) = running.pop() {
+        node.kill();
+    }
+    let before = spent(&net, 1);
+    assert!(before > 7.99, "{before}");
+    // For this party it is a run from the beginning, which it sets its budget aside for; the others offer their checkpoints.
+    fs::remove_dir_all(net.home(1).join("out-state")).unwrap();
+    for ended in net.run(&[0, 1, 2]) {
+        let sentence = ended.sentence();
+        assert!(sentence.contains("`ben` holds no checkpoint of this job"), "{sentence}");
+    }
+    let reserved = tercet_privacy::ledger::Ledger::open(ledger(&net, 1)).unwrap().entries().unwrap();
+    let reserved = reserved.iter().filter(|e| matches!(e.content, Action::Reserve(_))).count();
+    assert_eq!((reserved, spent(&net, 1)), (2, before));
+}
+
 /// A party's state folder, as its operator's backup may have it: taken while the run has a checkpoint after its beginning.
 fn backup(net: &Net, party: usize) -> Vec<(PathBuf, Vec<u8>)> {
     let begun = std::time::Instant::now();

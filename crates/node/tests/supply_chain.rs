@@ -113,8 +113,8 @@ fn expressions_of_licences_are_read_as_spdx_says() {
 
 #[test]
 fn every_build_of_the_scripts_is_locked() {
-    let mut builds = 0;
-    for script in [".ci/run", "testnet/run.sh"] {
+    for (script, least) in [(".ci/run", 3), ("testnet/run.sh", 1)] {
+        let mut builds = 0;
         let text = fs::read_to_string(repository().join(script)).unwrap();
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
             let Some((_, command)) = line.split_once("cargo ") else { continue };
@@ -124,6 +124,6 @@ fn every_build_of_the_scripts_is_locked() {
                 assert!(command.contains("--locked"), "{script}: {line}");
             }
         }
+        assert!(builds >= least, "{script}: {builds}");
     }
-    assert!(builds >= 4, "{builds}");
 }

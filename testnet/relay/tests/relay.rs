@@ -146,7 +146,7 @@ fn nothing_arrives_before_its_delay() {
     receive(&path.client);
     assert!(answered.elapsed() >= 50 * MS, "{:?}", answered.elapsed());
     // Generous, because the machine may be busy: the point is that delays do not pile up.
-    assert!(start.elapsed() < 5000 * MS, "{:?}", start.elapsed());
+    assert!(start.elapsed() < 1000 * MS, "{:?}", start.elapsed());
 }
 
 /// At 800 kbit/s a second lets 100 datagrams of 1000 bytes through. The queue holds 50. The bounds leave room for a
@@ -340,13 +340,13 @@ fn a_target_that_starts_late_or_stops_does_not_end_the_relay() {
 
 #[test]
 fn a_stopped_or_dropped_relay_frees_its_thread_and_address() {
-    let path = Path::new("delay=10s");
+    let path = Path::new("delay=1s");
     path.send(0..10, 100);
     let address = path.relay.local_addr();
     let start = Instant::now();
     let stats = path.relay.stop().unwrap();
     // It does not wait for what is on its way.
-    assert!(start.elapsed() < 5000 * MS, "{:?}", start.elapsed());
+    assert!(start.elapsed() < 500 * MS, "{:?}", start.elapsed());
     assert_eq!((stats.to_target.received, stats.to_target.delivered), (10, 0));
     let again = Relay::start(address, path.target.local_addr().unwrap(), Profile::NONE).unwrap();
     drop(again);

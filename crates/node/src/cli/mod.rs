@@ -248,7 +248,7 @@ struct TestnetArgs {
     /// What sets the pace of nodes that are joined by links: bbr or cubic [default: bbr].
     #[arg(long, value_name = "NAME", value_parser = congestion)]
     congestion: Option<CongestionConfig>,
-    /// Threads that compute, for each node [default: as many as its processors].
+    /// Threads that compute, for each node [default: as many as its share of the processors].
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
     /// Epochs in place of the job's.
