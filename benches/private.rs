@@ -1,6 +1,7 @@
 //! What privacy costs: one training step of network A (784-128-128-10), batches of 128 rows, with and without `[privacy]`, by three parties of
 //! the helper protocol over memory and over QUIC on loopback, at the same scales and bounds. One run, so that ratios can be taken; the
-//! bytes are declared, exact, and compared with the traffic.
+//! bytes are declared, exact, and compared with the traffic. The ratios at the end are of trainings that make steps in turns, so that a
+//! machine that slows down meanwhile slows all of them.
 //!
 //! The parts of the extra time: the noise of one party for one step is measured alone; the rest is bounding, whose rounds are printed.
 //! Three parties share the cores, so the processor time of each counts, and so do the switches between them that every round brings.
@@ -83,5 +84,39 @@ fn private(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, private);
+/// Steps that a training makes before it is the next one's turn, and turns.
+const TURN: u64 = 20;
+const TURNS: usize = 15;
+
+/// Median times of a step of the three trainings, which take turns, and their ratios.
+fn ratios(_: &mut Criterion) {
+    let data = synthetic(784, 10, BATCH);
+    let modes = [("open", None), ("normalise", Some(BoundMode::Normalise)), ("clip", Some(BoundMode::Clip))];
+    for (variant, link) in [("in memory", Link::Memory), ("QUIC", Link::Quic)] {
+        let mut sessions = modes.map(|(name, mode)| {
+            let mut job = job(mode);
+            job.training.epochs = 1;
+            let session = Session::start(link, Threads::Each(1), &job, &data).expect("the parties join");
+            (name, session, Vec::new())
+        });
+        for turn in 0..=TURNS {
+            for (_, session, times) in &mut sessions {
+                let time = session.steps(TURN).expect("the training goes on");
+                if turn > 0 {
+                    times.push(time.as_secs_f64() * 1e3 / TURN as f64);
+                }
+            }
+        }
+        let mut open = None;
+        for (name, session, mut times) in sessions {
+            times.sort_by(f64::total_cmp);
+            let median = times[TURNS / 2];
+            let ratio = median / *open.get_or_insert(median);
+            println!("in turns, {variant}, {name}: {median:.2} ms a step, {ratio:.3} of open");
+            session.finish().expect("the parties leave in good order");
+        }
+    }
+}
+
+criterion_group!(benches, private, ratios);
 criterion_main!(benches);

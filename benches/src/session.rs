@@ -91,6 +91,8 @@ impl Session {
     /// # Errors
     /// A job or rows that do not fit, or parties that cannot join.
     pub fn start(link: Link, threads: Threads, job: &TrainingJob, data: &DataSets) -> Result<Session> {
+        // As the node does at its start.
+        tercet_share::allocation::keep_freed_memory();
         let keys = [EphemeralKey::generate()?, EphemeralKey::generate()?, EphemeralKey::generate()?];
         let parties = match link {
             Link::Memory => in_memory(threads, job, data, keys)?,

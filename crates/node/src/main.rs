@@ -9,6 +9,7 @@ use tercet_node::cli::Cli;
 use tercet_node::stop::{EXIT, Stopped};
 
 fn main() -> ExitCode {
+    tercet_share::allocation::keep_freed_memory();
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -4,9 +4,10 @@
 //! * [`agree`], [`prg`]: pairwise keys and streams, each stream position used once;
 //! * [`beaver`]: additive and masked shares, and Beaver multiplication;
 //! * [`Linear`], [`Bilinear`]: the maps that training applies to tensors;
-//! * [`kernel`]: SIMD kernels, the only place with `unsafe`.
+//! * [`kernel`]: SIMD kernels; they and [`allocation`], one call of the C library, are the only places with `unsafe`.
 
 pub mod agree;
+pub mod allocation;
 pub mod beaver;
 mod bilinear;
 mod bits;

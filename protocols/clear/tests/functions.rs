@@ -6,8 +6,9 @@ mod common;
 
 use common::{Counting, geometric, points};
 use tercet_clear::{ClearMasked, ClearOffset};
-use tercet_engine::{Engine, EngineError, Shared, functions};
-use tercet_share::Ring;
+use tercet_engine::functions::{self, CoarseRoot};
+use tercet_engine::{Engine, EngineError, Meta, Shared};
+use tercet_share::{Ring, Tensor};
 
 /// Evaluates `g` at `xs` and checks |g(x) − f(x)| ≤ bound(x) for x as fixed point holds it. Returns the largest quotient of
 /// error and bound, and the rounds.
@@ -123,8 +124,6 @@ fn functions_of_any_magnitude_keep_their_bounds() {
         check(&xs, frac, g, |x| 1.0 / x, |x| two(-10) / x + two(-15));
         let g = |e: &mut Counting, x: &ClearMasked| functions::inverse_sqrt(e, x, low, high);
         check(&xs, frac, g, |x| 1.0 / x.sqrt(), |x| two(-10) / x.sqrt() + two(-15));
-        let g = |e: &mut Counting, x: &ClearMasked| functions::inverse_sqrt_coarse(e, x, low, high);
-        check(&xs, frac, g, |x| 1.0 / x.sqrt(), |x| two(-8) / x.sqrt() + two(-15));
         let g = |e: &mut Counting, x: &ClearMasked| functions::log(e, x, low, high);
         check(&xs, frac, g, f64::ln, |_| two(-10));
     }
@@ -132,60 +131,61 @@ fn functions_of_any_magnitude_keep_their_bounds() {
 
 #[test]
 fn a_root_with_its_truncation_keeps_its_bound_beside_thresholds_and_below_the_floor() {
-    let shift = 17;
-    for (low, high, frac, plus, floor) in [
-        (0, 20, 12, 1.0, None),
-        (0, 21, 12, 1.0, None),
-        (-4, 15, 16, 0.0, Some(0.09)),
-        (-5, 16, 16, two(-15), Some(0.049)),
-        (-2, 1, 16, 0.0, Some(0.25)),
+    let (has, shift) = (38, 22);
+    for (least, high, plus, floor) in [
+        (1.0, 2, 1.0, false),
+        (two(-10), 10, two(-10), false),
+        (two(-12), 12, 0.0, true),
+        (0.09, 8, 0.0, true),
+        (0.049, 11, two(-15), true),
+        (0.25, 0, 0.0, true),
     ] {
-        let mut xs = geometric(two(low), 0.999 * two(high), 3000);
-        // Beside every power of two, so that a comparison and the value may disagree about the piece.
-        xs.extend(
-            (low..high).flat_map(|e| (-3..=3).map(move |i| two(e) + f64::from(i) * two(-(frac as i32)))),
-        );
-        xs.extend([0.0, two(-(frac as i32)), 0.09, 0.049]);
+        let mut xs = geometric(least, 0.999 * two(high), 3000);
+        // Beside every threshold, so that comparisons and values may disagree about the piece.
+        let pieces = (0..).map(|piece| least * two(2 * piece)).take_while(|cut| *cut < two(high));
+        xs.extend(pieces.flat_map(|cut| (-3..=3).map(move |i| cut * (1.0 + f64::from(i) * two(-10)))));
+        xs.extend([0.0, two(-20), 0.09, 0.049]);
         let xs: Vec<f64> = xs.iter().map(|x| (x - plus).max(0.0)).collect();
         for noise in [None, Some(11)] {
             let mut engine = Counting { noise, ..Counting::new() };
-            let x = engine.masked(1, &xs, frac + shift);
+            let x = engine.masked(1, &xs, has);
             let offset = engine.lift(&x).unwrap();
-            let radicand = functions::Radicand { plus, floor, low, high };
-            let rooted = functions::truncated_inverse_sqrt(&mut engine, &offset, shift, radicand).unwrap();
-            assert_eq!(engine.rounds, 7);
-            let unit = two(-(frac as i32));
+            let radicand = functions::Radicand { plus, least, floor, high };
+            let rooted =
+                CoarseRoot::new(has, radicand).unwrap().evaluate(&mut engine, &offset, shift).unwrap();
+            assert_eq!(engine.rounds, if least * 4.0 < two(high) || floor { 4 } else { 2 });
+            let unit = two(shift as i32 - has as i32);
             for ((x, value), root) in xs.iter().zip(&rooted.value.decode()).zip(&rooted.root.decode()) {
                 assert!((value - x).abs() <= 1.6 * unit, "{x}: {value}");
-                let y = (x + plus).max(floor.unwrap_or(0.0)).max(two(low));
-                let expected = 1.0 / y.sqrt();
-                let bound = two(-7) * expected + two(-15) + 2.0 * unit * expected.powi(3);
                 // Below the domain without a floor: any finite number.
-                if floor.is_some() || x + plus >= two(low) {
-                    assert!(
-                        (root - expected).abs() <= bound,
-                        "2^{low} to 2^{high}, {noise:?}: {root} at {x}"
-                    );
+                if !floor && x + plus < least {
+                    continue;
                 }
+                let over = root * (x + plus).max(least).sqrt();
+                let within = 1.0 - 0.0237..=1.0 + two(-10);
+                assert!(within.contains(&over), "{least} to 2^{high}, {noise:?}: {over} at {x}");
             }
         }
     }
 }
 
 #[test]
-fn a_root_with_its_truncation_refuses_a_floor_or_a_domain_that_does_not_fit() {
-    let mut engine = Counting::new();
-    let x = engine.masked(1, &[1.0], 40);
-    let offset = engine.lift(&x).unwrap();
-    let mut refused = |shift, low, high, floor| {
-        let radicand = functions::Radicand { plus: 0.0, floor, low, high };
-        functions::truncated_inverse_sqrt(&mut engine, &offset, shift, radicand).err().map(|e| e.to_string())
-    };
-    assert_eq!(refused(28, 0, 20, Some(1.5)), None);
-    for floor in [0.5, 4.0] {
-        assert!(refused(28, 0, 20, Some(floor)).unwrap().contains("does not fit"), "{floor}");
+fn a_root_with_its_truncation_refuses_a_domain_that_does_not_fit() {
+    let radicand = |least, high| functions::Radicand { plus: 0.0, least, floor: true, high };
+    for (least, high) in [(1.0, 30), (two(-40), 10), (0.0, 4), (16.0, 4), (1.0, 24)] {
+        assert!(CoarseRoot::new(40, radicand(least, high)).is_none(), "{least}");
     }
-    assert!(refused(30, 0, 24, None).unwrap().contains("are left of the ring"));
+    let root = CoarseRoot::new(40, radicand(1.0, 12)).unwrap();
+    let mut engine = Counting::new();
+    let mut refused = |frac, ring| {
+        let meta = Meta { rows: 1, cols: 1, frac, ring: Ring::new(ring).unwrap() };
+        let x = engine.public(&Tensor::filled(1, 1, 1), meta).unwrap();
+        let offset = engine.lift(&x).unwrap();
+        root.evaluate(&mut engine, &offset, 20).err().map(|e| e.to_string())
+    };
+    assert_eq!(refused(40, 64), None);
+    assert!(refused(40, 50).unwrap().contains("40 fractional bits in a ring of 53, not for 40 in one of 50"));
+    assert!(refused(39, 64).unwrap().contains("not for 39"));
 }
 
 #[test]

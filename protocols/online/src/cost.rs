@@ -16,7 +16,7 @@ use crate::{
     compare::ComparePlan,
     owners::{self, Owners},
     plan::{Part, TruncPlan, packed_bytes},
-    polynomial::PolyPlan,
+    polynomial::Polynomials,
     recipe::{BitMask, Factor, Recipe},
     recipes,
 };
@@ -92,6 +92,7 @@ pub struct CostEngine<C> {
     evaluators: Vec<usize>,
     cost: Cost,
     openings: Vec<OpeningRecord>,
+    polynomials: Polynomials,
     step: u64,
 }
 
@@ -100,7 +101,8 @@ impl<C: Charge> CostEngine<C> {
     pub fn new(charge: impl Into<C>) -> CostEngine<C> {
         let charge = charge.into();
         let evaluators = charge.evaluators().iter().map(|p| p.index()).collect();
-        CostEngine { charge, evaluators, cost: Cost::default(), openings: Vec::new(), step: 0 }
+        let polynomials = Polynomials::default();
+        CostEngine { charge, evaluators, cost: Cost::default(), openings: Vec::new(), polynomials, step: 0 }
     }
 
     /// One round in which all evaluators send `bytes` to each other; no bytes, no round.
@@ -244,7 +246,7 @@ impl<C: Charge> Engine for CostEngine<C> {
         terms: &[Term],
         frac: u32,
     ) -> Result<Shape, EngineError> {
-        let (meta, plan) = PolyPlan::of(vars, terms, frac, self.charge.dealer_holds())?;
+        let (meta, plan) = self.polynomials.of(vars, terms, frac, self.charge.dealer_holds())?;
         let parts: Vec<Part> =
             plan.dealt().map(|_| Part::Elements { n: meta.len(), bits: meta.ring.bits() }).collect();
         let zeros = vec![0; meta.len()];

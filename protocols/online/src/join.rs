@@ -86,26 +86,51 @@ impl JoinPlan {
                 &monomials[at]
             }
         };
+        let mut products = Vec::new();
         self.outputs
             .iter()
             .map(|sets| {
                 let mut out = PackedBits::zeros(n);
                 for &set in sets {
-                    if first {
-                        out.xor_assign(&product(opened, set));
+                    // Π (o ⊕ a) over the set, one factor more at a time: products of what is opened, of every subset, in the order in
+                    // which `subset` counts.
+                    products.clear();
+                    for v in members(set) {
+                        let with = products.iter().map(|p: &PackedBits| {
+                            let mut p = p.clone();
+                            p.and_assign(&opened[v]);
+                            p
+                        });
+                        let with: Vec<_> = with.collect();
+                        products.push(opened[v].clone());
+                        products.extend(with);
                     }
-                    for t in subsets(set) {
-                        if t == set {
-                            out.xor_assign(share(t));
-                        } else {
-                            out.xor_and(&product(opened, set & !t), share(t));
+                    let all = (1u32 << set.count_ones()) - 1;
+                    for taken in 1..=all {
+                        let share = share(subset(set, taken));
+                        match all & !taken {
+                            0 => out.xor_assign(share),
+                            left => out.xor_and(&products[left as usize - 1], share),
                         }
+                    }
+                    if first && let Some(whole) = products.last() {
+                        out.xor_assign(whole);
                     }
                 }
                 out
             })
             .collect()
     }
+}
+
+/// The members of `set`, ascending.
+fn members(set: Set) -> impl Iterator<Item = usize> {
+    (0..Set::BITS as usize).filter(move |v| set >> v & 1 == 1)
+}
+
+/// The members of `set` whose positions in it are the bits of `taken`.
+fn subset(set: Set, taken: u32) -> Set {
+    members(set).enumerate().filter(|(i, _)| taken >> i & 1 == 1).fold(0, |t, (_, v)| t | 1 << v)
 }
 
 /// Non-empty subsets of `set`.

@@ -4,6 +4,9 @@
 //! product of two or more masks is dealt, unless it only ever appears with a constant factor: then the dealer folds it into the
 //! offset, as with Λ_X·Λ_Y of a plain product.
 
+use std::collections::{HashMap, hash_map::Entry};
+use std::sync::Arc;
+
 use tercet_engine::{EngineError, Meta, Shared, Term, Var, checks};
 use tercet_share::kernel;
 
@@ -103,69 +106,64 @@ pub struct PolyPlan {
 }
 
 impl PolyPlan {
-    /// Checks a polynomial of an engine's values and expands it. The result is known in the narrowest ring of its variables; a
-    /// bit's ring is that of its mask. `dealer_holds` as in [`PolyPlan::new`].
-    pub fn of<M: Shared, B: Shared>(
-        vars: &[Var<'_, M, B>],
-        terms: &[Term],
-        frac: u32,
-        dealer_holds: bool,
-    ) -> Result<(Meta, PolyPlan), EngineError> {
-        let (meta, coefficients) = checks::polynomial(vars, terms, frac)?;
-        let is_bit: Vec<bool> = vars.iter().map(|v| matches!(v, Var::Bit(_))).collect();
-        Ok((meta, PolyPlan::new(&is_bit, terms, &coefficients, dealer_holds)))
-    }
-
     /// Expands `terms` with encoded `coefficients`; `is_bit[v]` marks bits. `dealer_holds`: products of masks with constant
     /// factors stay with the dealer.
     pub fn new(is_bit: &[bool], terms: &[Term], coefficients: &[u64], dealer_holds: bool) -> PolyPlan {
         let vars = is_bit.len();
-        let mut pieces = Vec::new();
-        let mut digest = vec![vars as u64];
+        let mut pieces: Vec<Piece> = Vec::new();
+        // Pieces that differ in their factors only are one.
+        let mut known: HashMap<(Vec<u32>, Vec<u32>), usize> = HashMap::new();
         for (term, &factor) in terms.iter().zip(coefficients) {
-            digest.push(factor);
-            digest.extend(term.powers.iter().map(|&p| u64::from(p)));
             // Every way to take ℓ_v j_v times out of (u_v + c_v ℓ_v)^{e_v}.
             let mut split = vec![0u32; vars];
             loop {
                 let binomials =
                     (0..vars).fold(1u64, |b, v| b.wrapping_mul(binomial(term.powers[v], split[v])));
-                pieces.push(Piece {
-                    factor: factor.wrapping_mul(binomials),
-                    negative: (0..vars).filter(|&v| !is_bit[v]).map(|v| split[v]).sum::<u32>() % 2 == 1,
-                    u_powers: (0..vars).map(|v| term.powers[v] - split[v]).collect(),
-                    l_powers: split.clone(),
-                    secret: Secret::One,
-                });
+                let factor = factor.wrapping_mul(binomials);
+                let u_powers: Vec<u32> = (0..vars).map(|v| term.powers[v] - split[v]).collect();
+                match known.entry((u_powers, split.clone())) {
+                    Entry::Occupied(at) => {
+                        let sum = &mut pieces[*at.get()].factor;
+                        *sum = sum.wrapping_add(factor);
+                    }
+                    Entry::Vacant(at) => {
+                        let (u_powers, l_powers) = at.key().clone();
+                        let negative =
+                            (0..vars).filter(|&v| !is_bit[v]).map(|v| split[v]).sum::<u32>() % 2 == 1;
+                        at.insert(pieces.len());
+                        pieces.push(Piece { factor, negative, u_powers, l_powers, secret: Secret::One });
+                    }
+                }
                 let Some(v) = (0..vars).find(|&v| split[v] < term.powers[v]) else { break };
                 split[v] += 1;
                 split[..v].fill(0);
             }
         }
+        // Whether a product of masks appears with nothing but constant factors.
+        let mut constant: HashMap<&[u32], bool> = HashMap::new();
+        for p in &pieces {
+            let alone =
+                p.u_powers.iter().all(|&e| e == 0) && (0..vars).all(|v| p.l_powers[v] == 0 || !is_bit[v]);
+            *constant.entry(&p.l_powers).or_insert(true) &= alone;
+        }
         let mut dealt: Vec<Vec<u32>> = Vec::new();
-        let held = |l: &[u32], pieces: &[Piece]| {
-            pieces.iter().filter(|p| p.l_powers == l).all(|p| p.u_powers.iter().all(|&e| e == 0))
-                && (0..vars).all(|v| l[v] == 0 || !is_bit[v])
-        };
+        let mut indices: HashMap<&[u32], usize> = HashMap::new();
         let secrets: Vec<Secret> = pieces
             .iter()
             .map(|p| match p.l_powers.iter().sum::<u32>() {
                 0 => Secret::One,
                 1 => Secret::Mask(p.l_powers.iter().position(|&e| e == 1).unwrap_or(0)),
-                _ if dealer_holds && held(&p.l_powers, &pieces) => Secret::Held,
-                _ => {
-                    let at = dealt.iter().position(|d| *d == p.l_powers).unwrap_or_else(|| {
-                        dealt.push(p.l_powers.clone());
-                        dealt.len() - 1
-                    });
-                    Secret::Dealt(at)
-                }
+                _ if dealer_holds && constant[p.l_powers.as_slice()] => Secret::Held,
+                _ => Secret::Dealt(*indices.entry(&p.l_powers).or_insert_with(|| {
+                    dealt.push(p.l_powers.clone());
+                    dealt.len() - 1
+                })),
             })
             .collect();
         for (piece, secret) in pieces.iter_mut().zip(secrets) {
             piece.secret = secret;
         }
-        PolyPlan { pieces, dealt, digest }
+        PolyPlan { pieces, dealt, digest: digest(vars, terms, coefficients) }
     }
 
     /// The pieces that an evaluator adds up.
@@ -196,6 +194,52 @@ impl PolyPlan {
     /// Everything that both sides must agree on.
     pub fn parameters(&self) -> Vec<u64> {
         self.digest.clone()
+    }
+}
+
+fn digest(vars: usize, terms: &[Term], coefficients: &[u64]) -> Vec<u64> {
+    let mut digest = vec![vars as u64];
+    for (term, &factor) in terms.iter().zip(coefficients) {
+        digest.push(factor);
+        digest.extend(term.powers.iter().map(|&p| u64::from(p)));
+    }
+    digest
+}
+
+/// The polynomials that one party has expanded: a training evaluates the same few in every step.
+#[derive(Default)]
+pub struct Polynomials {
+    plans: HashMap<(Vec<bool>, bool, Vec<u64>), Arc<PolyPlan>>,
+}
+
+impl Polynomials {
+    /// More than a training has; they are forgotten then.
+    const MOST: usize = 256;
+
+    /// Checks a polynomial of an engine's values and expands it. The result is known in the narrowest ring of its variables; a
+    /// bit's ring is that of its mask. `dealer_holds` as in [`PolyPlan::new`].
+    ///
+    /// # Errors
+    /// What [`checks::polynomial`] refuses.
+    pub fn of<M: Shared, B: Shared>(
+        &mut self,
+        vars: &[Var<'_, M, B>],
+        terms: &[Term],
+        frac: u32,
+        dealer_holds: bool,
+    ) -> Result<(Meta, Arc<PolyPlan>), EngineError> {
+        let (meta, coefficients) = checks::polynomial(vars, terms, frac)?;
+        let is_bit: Vec<bool> = vars.iter().map(|v| matches!(v, Var::Bit(_))).collect();
+        let key = (is_bit, dealer_holds, digest(vars.len(), terms, &coefficients));
+        if let Some(plan) = self.plans.get(&key) {
+            return Ok((meta, plan.clone()));
+        }
+        if self.plans.len() >= Self::MOST {
+            self.plans.clear();
+        }
+        let plan = Arc::new(PolyPlan::new(&key.0, terms, &coefficients, dealer_holds));
+        self.plans.insert(key, plan.clone());
+        Ok((meta, plan))
     }
 }
 

@@ -7,20 +7,21 @@
 //! Upper bounds: a truncation may come out low by [`TRUNCATION_UNITS`]; each is followed by adding as much, so that the s
 //! computed is never below the true s of the integers that the gradients are products of.
 //!
-//! Rounds: 18 in the `helper` engine, whatever the number of layers, and one less where the ring of δ spares an opening: norms 2, s and
-//! its root 9, the check 5, scaling 2. All but the last truncation is on one number per row and layer. Where the coarse root does not
-//! fit, they are 18 for `normalise` and 22 for `clip`.
+//! Rounds: 15 in the `helper` engine, whatever the number of layers: norms 2, s and its root 6, the check 5, scaling 2; one less where
+//! the ring of δ spares an opening, and one where no comparison of the root has more than 20 bits. All but the last truncation is on one number per row and layer.
 
-use tercet_engine::functions::{self, Radicand};
+use tercet_engine::functions;
 use tercet_engine::{Engine, EngineError, Meta, Shared, Sign, Term, Truncate, Var};
 use tercet_share::{Bilinear, Ring, Tensor, fixed};
 
 use crate::layers::{Factors, only};
 use crate::scales::NumericPlan;
-use crate::spec::BoundMode;
 
 use super::plan::{NormScales, PrivacyPlan};
 use super::{KAPPA, TRUNCATION_UNITS};
+
+/// Fractional bits of c²·s that are compared with the limit: four units are a sixteenth of the slack that κ leaves.
+const CHECK_BITS: u32 = 12;
 
 /// The same factors with every row's δ times c: the gradient of a row over all layers then has norm at most 1 + κ, up to the
 /// rounding that the sensitivity counts.
@@ -35,7 +36,7 @@ pub(crate) fn bounded<E: Engine>(
     scaled(engine, numeric, &factor, factors)
 }
 
-/// s of each row, `rows × 1`, half-finished, never below the true value.
+/// s of each row in its unit, `rows × 1`, half-finished, never below the true value.
 pub(super) fn squared_norm<E: Engine>(
     engine: &mut E,
     scales: &NormScales,
@@ -52,6 +53,7 @@ pub(super) fn squared_norm<E: Engine>(
     let mut total: Option<E::Offset> = None;
     for pair in norms.chunks_exact(2) {
         let (input, delta) = (above(engine, &pair[0], 1.0)?, above(engine, &pair[1], 0.0)?);
+        let delta = engine.reread(&delta, scales.delta + scales.unit)?;
         let part = engine.product(&Bilinear::Hadamard, &input, &delta)?;
         match &mut total {
             Some(total) => engine.accumulate(total, &part, 1, 0)?,
@@ -77,7 +79,7 @@ fn above<E: Engine>(engine: &mut E, x: &E::Masked, by: f64) -> Result<E::Masked,
 }
 
 /// What a truncation to `frac` bits may be off by.
-fn margin(frac: u32) -> f64 {
+pub(super) fn margin(frac: u32) -> f64 {
     TRUNCATION_UNITS * (-f64::from(frac)).exp2()
 }
 
@@ -87,34 +89,19 @@ pub(super) fn checked_factor<E: Engine>(
     plan: &PrivacyPlan,
     total: &E::Offset,
 ) -> Result<E::Masked, EngineError> {
-    let NormScales { factor, square: frac, low, high, coarse, .. } = plan.norms;
-    let truncation = shortened(total, frac)?;
-    let (square, root) = if coarse {
-        let (plus, floor) = match plan.spec.mode {
-            BoundMode::Normalise => (at_least(plan.spec.gamma().powi(2), frac), None),
-            BoundMode::Clip => (0.0, Some(at_least(plan.spec.clip.powi(2), frac))),
-        };
-        let radicand = Radicand { plus: plus + margin(frac), floor, low, high };
-        let rooted = functions::truncated_inverse_sqrt(engine, total, truncation.shift, radicand)?;
-        (above(engine, &rooted.value, 0.0)?, rooted.root)
-    } else {
-        let square = only("a truncation", engine.truncate(&[truncation])?)?;
-        let square = above(engine, &square, 0.0)?;
-        let rooted = match plan.spec.mode {
-            BoundMode::Normalise => {
-                let floor = constant(engine, square.meta(), at_least(plan.spec.gamma().powi(2), frac))?;
-                engine.add(&square, &floor, false)?
-            }
-            BoundMode::Clip => largest(engine, &square, at_least(plan.spec.clip.powi(2), frac), high)?,
-        };
-        let root = functions::inverse_sqrt(engine, &rooted, low, high)?;
-        (square, root)
-    };
-    let c = functions::finish(engine, &root, factor, Ring::FULL)?;
+    let NormScales { factor, square: frac, low, high, unit, .. } = plan.norms;
+    let shift = shortened(total, frac + unit)?.shift;
+    let rooted = plan.root.evaluate(engine, total, shift)?;
+    // From here on in units of 1: s is 2^unit times as large, its root 2^(unit / 2) times, and c as much smaller.
+    let c = functions::finish(engine, &rooted.root, factor - unit / 2, Ring::FULL)?;
+    let c = engine.reread(&c, factor)?;
+    let square = engine.reread(&rooted.value, frac)?;
+    let square = above(engine, &square, 0.0)?;
     enforced(engine, &c, &square, (high - low) as u32)
 }
 
-/// c where c²·s ≤ (1 + κ)², 0 elsewhere. The comparison is exact; `whole_bits` bounds c²·s.
+/// c where c²·s ≤ (1 + κ)², 0 elsewhere; what is below the limit by less than four units of [`CHECK_BITS`] may count as above it.
+/// `whole_bits` bounds c²·s.
 pub(super) fn enforced<E: Engine>(
     engine: &mut E,
     c: &E::Masked,
@@ -125,29 +112,17 @@ pub(super) fn enforced<E: Engine>(
     let term = Term { coefficient: -1.0, powers: vec![2, 1] };
     let limit = Term { coefficient: (1.0 + KAPPA).powi(2), powers: vec![0, 0] };
     let room = engine.polynomial(&[Var::Masked(c), Var::Masked(square)], &[term, limit], frac)?;
-    let room = only("a re-masking", engine.remask(&[&room])?)?;
-    let width = frac + whole_bits + 3;
-    let (bits, _) = engine.nonnegative(&[Sign { value: &room, width, out: None }], &[])?;
+    // The comparison is exact; before it, a truncation may come out high by as much as is subtracted.
+    let keep = frac.min(CHECK_BITS);
+    let ring = Ring::new(Ring::FULL.bits() - (frac - keep))?;
+    let room = functions::finish(engine, &room, keep, ring)?;
+    let safe = constant(engine, room.meta(), margin(keep))?;
+    let room = engine.add(&room, &safe, true)?;
+    let width = keep + whole_bits + 3;
+    let (bits, _) = engine.nonnegative(&[Sign { value: &room, width, out: Some(Ring::FULL) }], &[])?;
     let within = only("a comparison", bits)?;
     let kept = times_bit(engine, c, &within)?;
     only("a re-masking", engine.remask(&[&kept])?)
-}
-
-/// max(x, floor), below 2^high.
-fn largest<E: Engine>(
-    engine: &mut E,
-    x: &E::Masked,
-    floor: f64,
-    high: i32,
-) -> Result<E::Masked, EngineError> {
-    let meta = x.meta();
-    let floor = constant(engine, meta, floor)?;
-    let over = engine.add(x, &floor, true)?;
-    let width = meta.frac + high.max(0) as u32 + 2;
-    let (bits, _) = engine.nonnegative(&[Sign { value: &over, width, out: None }], &[])?;
-    let kept = times_bit(engine, &over, &only("a comparison", bits)?)?;
-    let kept = only("a re-masking", engine.remask(&[&kept])?)?;
-    engine.add(&kept, &floor, false)
 }
 
 fn times_bit<E: Engine>(engine: &mut E, x: &E::Masked, bit: &E::Bit) -> Result<E::Offset, EngineError> {
@@ -187,12 +162,6 @@ pub(super) fn scaled<E: Engine>(
         products.iter().map(|value| Truncate { value, shift, out: numeric.master_ring }).collect();
     let deltas = engine.truncate(&batch)?;
     Ok(factors.into_iter().zip(deltas).map(|(f, delta)| Factors { input: f.input, delta }).collect())
-}
-
-/// `value` rounded up to `frac` fractional bits.
-fn at_least(value: f64, frac: u32) -> f64 {
-    let scale = f64::from(frac).exp2();
-    (value * scale).ceil() / scale
 }
 
 fn constant<E: Engine>(engine: &mut E, meta: Meta, value: f64) -> Result<E::Masked, EngineError> {

@@ -1,14 +1,14 @@
 //! From what the job asks for to the noise: scales of the norms, sensitivity, σ, and what it costs.
 
 use serde::Serialize;
-use tercet_engine::functions;
+use tercet_engine::functions::{CoarseRoot, Radicand};
 use tercet_privacy::PrivacyError;
 use tercet_privacy::accountant::view::{BatchesKnownTo, Run, Sampling, Units, Views, views};
 use tercet_privacy::accountant::{Event, Mechanism, Method, Target, calibrate};
 use tercet_privacy::banded::{Banded, Participation};
 use tercet_privacy::sampler::{DiscreteGaussian, Variance};
 use tercet_privacy::sensitivity::{Layer, Sensitivity, sensitivity};
-use tercet_share::Ring;
+use tercet_share::{Ring, fixed};
 
 use crate::architecture::Architecture;
 use crate::scales::NumericPlan;
@@ -16,6 +16,7 @@ use crate::spec::{BoundMode, NoiseKind, Optimiser, PrivacySpec, Schedule, Traini
 use crate::{Privacy, SpecError, TrainError, TrainingJob};
 
 use super::bounds::{self, LayerBounds, NoiseBound, Steps};
+use super::clipping::margin;
 use super::{KAPPA, TRUNCATION_UNITS};
 
 /// Parties that add noise.
@@ -71,6 +72,8 @@ pub struct PrivacyPlan {
     /// The rings of activations and of their gradients.
     rings: [Ring; 2],
     pub(super) norms: NormScales,
+    /// 1 / √(s + γ²), or of clipping.
+    pub(super) root: CoarseRoot,
 }
 
 /// Scales of the norms and factors; see [`super::clipping`].
@@ -88,8 +91,8 @@ pub(super) struct NormScales {
     pub(super) low: i32,
     /// See `low`.
     pub(super) high: i32,
-    /// Whether a coarse inverse square root is precise enough there.
-    pub(super) coarse: bool,
+    /// s is computed in units of 2^this, even, so that the root's variables have no fewer than no fractional bits.
+    pub(super) unit: u32,
 }
 
 impl PrivacyPlan {
@@ -161,12 +164,14 @@ impl PrivacyPlan {
                 PrivacyError::SigmaRange { sigma: share.sigma(), low: LEAST_BANDED, high: f64::MAX }.into()
             );
         }
+        let (norms, root) = NormScales::new(&privacy.spec, &numeric, &layers)?;
         Ok(Some(PrivacyPlan {
             share,
             noise_sensitivity,
             strategy,
             rings: [ring, delta_ring],
-            norms: NormScales::new(&privacy.spec, &numeric, &layers)?,
+            norms,
+            root,
             spec: privacy.spec.clone(),
             layers,
             sensitivity,
@@ -354,7 +359,12 @@ fn sensitivity_of(
 }
 
 impl NormScales {
-    fn new(spec: &PrivacySpec, plan: &NumericPlan, layers: &[LayerBounds]) -> Result<NormScales, SpecError> {
+    /// The scales, and the root for them.
+    fn new(
+        spec: &PrivacySpec,
+        plan: &NumericPlan,
+        layers: &[LayerBounds],
+    ) -> Result<(NormScales, CoarseRoot), SpecError> {
         let wide = |what: &str, needs: f64, has: u32| SpecError::Scales {
             what: format!("{what} of a private training need"),
             needs: needs as u32,
@@ -396,15 +406,42 @@ impl NormScales {
         if input + delta <= square_bits || input < 2 || delta < 2 {
             return Err(wide("squared norms", bits + f64::from(square_bits) + 4.0, 60));
         }
-        Ok(NormScales {
-            input,
-            delta,
-            square: square_bits,
-            factor: factor as u32,
-            low,
-            high,
-            // Its comparisons are in what the truncation leaves of the ring.
-            coarse: functions::coarse_fits(low, high) && (input + delta) as i32 + high < 64,
-        })
+        let scales =
+            NormScales { input, delta, square: square_bits, factor: factor as u32, low, high, unit: 0 };
+        let scaled = (0..=2 * scales.factor).step_by(2).map(|unit| NormScales { unit, ..scales });
+        let fitting = |scales: NormScales| {
+            let has = Some(scales.total()).filter(|has| *has <= fixed::MAX_FRAC)?;
+            Some((scales, CoarseRoot::new(has, scales.radicand(spec))?))
+        };
+        scaled
+            .into_iter()
+            .find_map(fitting)
+            .ok_or_else(|| wide("the inverse roots of squared norms", bits + f64::from(16 - low), 60))
+    }
+
+    /// Fractional bits of s, in its unit, before its truncation.
+    fn total(&self) -> u32 {
+        self.input + self.delta + self.unit
+    }
+
+    /// What is under the root of s in its unit.
+    fn radicand(&self, spec: &PrivacySpec) -> Radicand {
+        let (plus, least, floor) = match spec.mode {
+            BoundMode::Normalise => (self.at_least(spec.gamma().powi(2)), spec.gamma().powi(2), false),
+            BoundMode::Clip => (0.0, self.at_least(spec.clip.powi(2)), true),
+        };
+        let scale = (-f64::from(self.unit)).exp2();
+        Radicand {
+            plus: (plus + margin(self.square)) * scale,
+            least: least * scale,
+            floor,
+            high: self.high - self.unit as i32,
+        }
+    }
+
+    /// `value` rounded up to the fractional bits of s.
+    fn at_least(&self, value: f64) -> f64 {
+        let scale = f64::from(self.square).exp2();
+        (value * scale).ceil() / scale
     }
 }

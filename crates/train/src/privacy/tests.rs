@@ -183,9 +183,10 @@ fn rows_are_scaled_by_the_factor_of_their_gradient_over_all_layers() {
                         continue;
                     }
                     for (after, before) in after.iter().zip(before) {
-                        let error = (after - c * before).abs();
-                        let bound = 0.01 * (c * before).abs() + 2e-4;
-                        assert!(error <= bound, "{mode:?} row {row} of norm {norm}: {after} {before} {c}");
+                        // The root is at most 2.4 % below, and then c and the product are rounded.
+                        let (least, most) = (0.976 * c * before.abs(), 1.002 * c * before.abs());
+                        let within = (least - 2e-4..=most + 2e-4).contains(&(after * before.signum()));
+                        assert!(within, "{mode:?} row {row} of norm {norm}: {after} {before} {c}");
                     }
                 }
             }
@@ -223,7 +224,7 @@ fn bounding_costs_its_norms_its_factors_and_its_scaling() {
     // Norms and factors are of rows, whatever the width of the layers; scaling is of every δ.
     let bytes = |cost: Cost| cost.online_bytes() + cost.offline_bytes();
     assert_eq!((norms - begin).rounds, 2);
-    assert_eq!((factors_found - norms).rounds, 14);
+    assert_eq!((factors_found - norms).rounds, 11);
     assert!(bytes(norms - begin) < 100 * 300, "{}", bytes(norms - begin));
     assert!(bytes(factors_found - norms) < 100 * 1200, "{}", bytes(factors_found - norms));
     assert!(bytes(scaled - factors_found) < 100 * 9 * 33, "{}", bytes(scaled - factors_found));
@@ -332,7 +333,7 @@ fn noise_scaled_by_a_tenth_is_noticed() {
         let zeros = e.public(&Tensor::zeros(10_000, 1), meta).unwrap();
         let mut gradients =
             [crate::layers::Gradient { weight: e.lift(&zeros).unwrap(), bias: e.lift(&zeros).unwrap() }];
-        Noise::with(sampler).unwrap().add(&mut e, &mut gradients).unwrap();
+        Noise::with(sampler, 777).unwrap().add(&mut e, &mut gradients).unwrap();
         gradients[0].weight.elements().data().iter().map(|&v| v as i64).collect::<Vec<_>>()
     };
     let stated = 3.0 * plan.share_deviation().powi(2);
@@ -341,6 +342,34 @@ fn noise_scaled_by_a_tenth_is_noticed() {
     check_variance(&sum(DiscreteGaussian::new(tenth)), stated).unwrap_err();
     // Local randomness: nothing that both runs share decides it.
     assert_ne!(sum(plan.sampler()), sum(plan.sampler()));
+}
+
+#[test]
+fn noise_that_is_drawn_ahead_is_used_once() {
+    let law = || DiscreteGaussian::new(Variance::of_sigma(1e6).unwrap());
+    let meta = Meta { rows: 1000, cols: 1, frac: 0, ring: Ring::FULL };
+    let mut e = clear();
+    let zeros = e.public(&Tensor::zeros(1000, 1), meta).unwrap();
+    // Draws that end in the middle of a tensor, at its end, and beyond it.
+    for ahead in [1, 300, 1000, 3000, 7001] {
+        let mut noise = Noise::with(law(), ahead).unwrap();
+        let mut step = || {
+            let mut gradients =
+                [crate::layers::Gradient { weight: e.lift(&zeros).unwrap(), bias: e.lift(&zeros).unwrap() }];
+            noise.add(&mut e, &mut gradients).unwrap();
+            let [crate::layers::Gradient { weight, bias }] = gradients;
+            [weight.elements().data().to_vec(), bias.elements().data().to_vec()].concat()
+        };
+        let (first, second) = (step(), step());
+        let mut all = [first.clone(), second.clone()].concat();
+        all.sort_unstable();
+        all.dedup();
+        // Chance makes about two of 4,000 numbers equal; a draw that is used twice, hundreds.
+        assert!(all.len() > 3950, "{ahead}: {}", all.len());
+        let both: Vec<u64> = first.iter().chain(&second).copied().collect();
+        let variance = both.iter().map(|v| (*v as i64 as f64).powi(2)).sum::<f64>() / both.len() as f64;
+        assert!((variance / 3e12 - 1.0).abs() < 0.15, "{ahead}: {variance} of the three parties");
+    }
 }
 
 #[test]

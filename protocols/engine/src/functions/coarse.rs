@@ -1,22 +1,33 @@
-//! An inverse square root for factors of gradients, which need no more than nine bits: fewer bytes for one round more.
+//! An inverse square root for factors of gradients, which need no more than six bits: the fewest rounds.
+//!
+//! Over many orders of magnitude one variable cannot serve all pieces of [`super::pieces`]: where the smallest piece needs fractional
+//! bits, the cubes of the largest would not fit the ring. So there are several truncations of the same value, each for a few
+//! neighbouring pieces, and each piece is a cubic of its own one. All are opened together, and beside the comparisons they go into the
+//! full ring: no round is between the comparisons and the polynomial that joins all pieces.
 
-use tercet_share::{Bilinear, Ring};
+use tercet_share::{Ring, fixed};
 
 use super::{
-    constant, finish,
+    constant,
     fit::{fit, pow2},
     pieces::encodable,
-    single,
 };
-use crate::{Engine, EngineError, Meta, Shared, Sign, Term, Truncate, Var};
+use crate::{Engine, EngineError, Shared, Sign, Term, Truncate, Var};
 
-const WHAT: &str = "an inverse square root";
-
-/// Powers of two in a piece: x = v · 2^top with v in [1/4, 1).
+/// Powers of two in a piece.
 const OCTAVES: i32 = 2;
 
-/// Largest relative error, a truncation of v that is off by 1.5 units included.
-const LARGEST_ERROR: f64 = 1.0 / 160.0;
+/// Degree of a piece.
+const DEGREE: usize = 3;
+
+/// Largest relative error of a fitted piece; least squares on two octaves give 0.0094.
+const LARGEST_ERROR: f64 = 1.0 / 100.0;
+
+/// Significant bits of a variable in its smallest piece: a truncation on shares, off by 1.5 units, moves the root by 0.0015 of it.
+const BITS: i32 = 9;
+
+/// What is fitted, of the root: the largest errors of a piece and of its variable leave it below the root itself.
+const AIM: f64 = 1.0 - 1.0 / 84.0;
 
 /// A truncated value, and the inverse square root of what is made of it.
 pub struct Rooted<M, O> {
@@ -26,259 +37,210 @@ pub struct Rooted<M, O> {
     pub root: O,
 }
 
-/// What is under a root: a value plus a constant, or a floor if that is larger.
+/// What is under a root: a value plus a constant, or `least` if that is larger and `floor` is set.
 #[derive(Clone, Copy, Debug)]
 pub struct Radicand {
     /// Added to the value.
     pub plus: f64,
-    /// Least value under the root, below 2^(`low` + 1).
-    pub floor: Option<f64>,
-    /// What is under the root is between 2^low and 2^high.
-    pub low: i32,
-    /// See `low`.
+    /// Least value under the root, positive.
+    pub least: f64,
+    /// Whether values below `least` count as `least`; otherwise there are none.
+    pub floor: bool,
+    /// What is under the root is below 2^high.
     pub high: i32,
 }
 
-/// 1 / √x for 2^`low` ≤ x ≤ 2^`high`, where [`coarse_fits`]. Error at most 2^−7.3 / √x + 2^−15, truncations on shares included.
-///
-/// As [`super::inverse_sqrt`], with comparisons at every other power of two, and with 2^−top and 2^(−top/2), both linear in the bits,
-/// opened under masks before they are multiplied: no monomial then has a bit in it. Rounds: one comparison, of
-/// (`high` − `low`) / 2 − 1 thresholds per element, one re-masking and one truncation. A value below 2^low gives a finite result of
-/// no meaning.
-///
-/// # Errors
-/// A domain that does not fit the ring.
-pub fn inverse_sqrt_coarse<E: Engine>(
-    engine: &mut E,
-    x: &E::Masked,
-    low: i32,
-    high: i32,
-) -> Result<E::Offset, EngineError> {
-    let pieces = Pieces::new(&x.meta(), Radicand { plus: 0.0, floor: None, low, high })?;
-    let shifted = pieces.shifted(engine, x)?;
-    let signs = pieces.signs(&shifted, x.meta().ring);
-    let bits = if signs.is_empty() { Vec::new() } else { engine.nonnegative(&signs, &[])?.0 };
-    pieces.root(engine, x, &bits)
+/// Fractional bits as which a variable with `frac` of them is read, so that its cube has no more than the result, and by what
+/// factor it is larger then.
+fn read_as(frac: u32) -> (u32, f64) {
+    let read = frac.min(BITS as u32);
+    (read, pow2((frac - read) as i32))
 }
 
-/// Truncates, and takes the root of what `radicand` makes of the result, with the error of [`inverse_sqrt_coarse`].
-///
-/// The comparisons begin as soon as the truncated value is opened in the ring that the truncation leaves, and its way into the full ring
-/// goes beside them. A floor is one more threshold. Rounds: one opening, one comparison, one re-masking and one truncation. The
-/// value that is compared and the one that is returned may differ by the rounding of truncations: next to a threshold
-/// a piece is used that far beyond its end.
-///
-/// # Errors
-/// A domain that does not fit the full ring, or not what the truncation leaves of it.
-pub fn truncated_inverse_sqrt<E: Engine>(
-    engine: &mut E,
-    value: &E::Offset,
+/// A truncation of the value, and the pieces that are polynomials of it.
+#[derive(Clone, Debug)]
+struct Variable {
     shift: u32,
-    radicand: Radicand,
-) -> Result<Rooted<E::Masked, E::Offset>, EngineError> {
-    let meta = value.meta();
-    let out = Ring::FULL;
-    let whole = Truncate { value, shift, out };
-    let frac = meta.frac.saturating_sub(shift);
-    let pieces = Pieces::new(&Meta { frac, ring: out, ..meta }, radicand)?;
-    if pieces.cuts().next().is_none() {
-        let value = single(engine.truncate(&[whole])?)?;
-        let root = pieces.root(engine, &value, &[])?;
-        return Ok(Rooted { value, root });
-    }
-    let left = meta.ring.bits().saturating_sub(shift);
-    if pieces.width > left {
-        let why = format!(
-            "comparisons need {} bits, but {left} are left of the ring: use a smaller domain",
-            pieces.width
-        );
-        return Err(EngineError::parameter(WHAT, why));
-    }
-    let opened = single(engine.truncate(&[Truncate { value, shift, out: Ring::new(left)? }])?)?;
-    let shifted = pieces.shifted(engine, &opened)?;
-    let (bits, values) = engine.nonnegative(&pieces.signs(&shifted, out), &[whole])?;
-    let value = single(values)?;
-    let root = pieces.root(engine, &value, &bits)?;
-    Ok(Rooted { value, root })
+    /// Of each piece, constant first.
+    pieces: Vec<Vec<f64>>,
 }
 
-/// How a domain is cut.
-struct Pieces {
+/// An inverse square root of values with a given number of fractional bits: how its domain is cut, and the polynomials.
+#[derive(Clone, Debug)]
+pub struct CoarseRoot {
+    /// Fractional bits of the value.
+    has: u32,
     radicand: Radicand,
-    /// What each piece is below, a power of two.
-    tops: Vec<i32>,
-    curve: Curve,
-    /// Bits of a comparison.
-    width: u32,
+    variables: Vec<Variable>,
+    /// Fractional bits of the root.
+    frac: u32,
 }
 
-impl Pieces {
-    /// For values of `meta`.
-    fn new(meta: &Meta, radicand: Radicand) -> Result<Pieces, EngineError> {
-        let Radicand { low, high, floor, .. } = radicand;
-        // Whole pieces, from the top down.
-        let low = low - (high - low) % OCTAVES;
-        let refused = || {
+impl CoarseRoot {
+    /// For values with `has` fractional bits; `None` if they, or those of the full ring, are too few for this domain.
+    pub fn new(has: u32, radicand: Radicand) -> Option<CoarseRoot> {
+        let Radicand { least, high, .. } = radicand;
+        let normal = least.is_normal() && least > 0.0 && libm::log2(least).abs() < 50.0;
+        if !normal || high.abs() >= 50 || least >= pow2(high) || has as i32 + high >= Ring::FULL.bits() as i32
+        {
+            return None;
+        }
+        let size = libm::ceil((-libm::log2(least) / 2.0).max(0.0)) as u32;
+        let frac = (Ring::FULL.bits() - 3).checked_sub(size)?.min(fixed::MAX_FRAC);
+        let mut root = CoarseRoot { has, radicand, variables: Vec::new(), frac };
+        let mut low = least;
+        while low < pow2(high) {
+            let more = root.variables.last().map(|last| has - last.shift);
+            if let Some(piece) = more.and_then(|frac_x| root.fitted(low, frac_x)) {
+                root.variables.last_mut()?.pieces.push(piece);
+            } else {
+                // The next variable, with fewer fractional bits.
+                let frac_x = (BITS - libm::floor(libm::log2(low)) as i32).max(0) as u32;
+                let shift = has.checked_sub(frac_x).filter(|shift| *shift > 0 && more != Some(frac_x))?;
+                let piece = root.fitted(low, frac_x)?;
+                root.variables.push(Variable { shift, pieces: vec![piece] });
+            }
+            low *= pow2(OCTAVES);
+        }
+        Some(root)
+    }
+
+    /// Truncates `value` by `shift`, and takes the root y = 1 / √x of what the radicand makes of it: at most y · (1 + 2^−10), and at
+    /// least y · (1 − 2^−5.4), truncations on shares included.
+    ///
+    /// Rounds: one opening and one comparison; for a domain of one piece without a floor, one truncation. The value that is compared,
+    /// those that the root is computed from and the one that is returned may differ by the rounding of truncations: next to a
+    /// threshold a piece is used that far beyond its end. A value below `least` without a floor gives a finite result of no meaning.
+    ///
+    /// # Errors
+    /// A value with other fractional bits, or in a ring that its domain does not fit.
+    pub fn evaluate<E: Engine>(
+        &self,
+        engine: &mut E,
+        value: &E::Offset,
+        shift: u32,
+    ) -> Result<Rooted<E::Masked, E::Offset>, EngineError> {
+        let meta = value.meta();
+        let needs = meta.frac as i32 + self.radicand.high + 1;
+        if meta.frac != self.has || needs > meta.ring.bits() as i32 {
             let why = format!(
-                "the domain 2^{low} to 2^{high} does not fit {} fractional bits in a ring of {}: use a smaller one",
+                "it is made for {} fractional bits in a ring of {needs}, not for {} in one of {}",
+                self.has,
                 meta.frac,
                 meta.ring.bits()
             );
-            EngineError::parameter(WHAT, why)
+            return Err(EngineError::parameter("an inverse square root", why));
+        }
+        let full = |shift| Truncate { value, shift, out: Ring::FULL };
+        let all = || self.variables.iter().map(|v| full(v.shift)).chain([full(shift)]).collect::<Vec<_>>();
+        let (bits, mut values) = if self.cuts().next().is_none() {
+            (Vec::new(), engine.truncate(&all())?)
+        } else {
+            let left = |v: &Variable| Ring::new(meta.ring.bits().saturating_sub(v.shift));
+            let narrow: Vec<_> = self
+                .variables
+                .iter()
+                .map(|v| Ok(Truncate { out: left(v)?, ..full(v.shift) }))
+                .collect::<Result<_, EngineError>>()?;
+            let opened = engine.truncate(&narrow)?;
+            let shifted = self.shifted(engine, &opened)?;
+            let width = |x: &E::Masked| (x.meta().frac as i32 + self.radicand.high + 1).max(2) as u32;
+            let signs: Vec<_> =
+                shifted.iter().map(|x| Sign { value: x, width: width(x), out: Some(Ring::FULL) }).collect();
+            engine.nonnegative(&signs, &all())?
         };
-        let most = meta.ring.bits() as i32 - 3 - meta.frac as i32;
-        if low >= high || high > most || low < -(meta.frac as i32) {
-            return Err(refused());
-        }
-        // The floor is a part of the first piece.
-        if floor.is_some_and(|floor| floor < pow2(low) || floor >= pow2(low + OCTAVES)) {
-            return Err(refused());
-        }
-        let tops: Vec<i32> = (low + OCTAVES..=high).step_by(OCTAVES as usize).collect();
-        let curve = Curve::new(meta.ring.bits(), low, high).ok_or_else(refused)?;
-        let width = (meta.frac as i32 + high + 1).max(2) as u32;
-        Ok(Pieces { radicand, tops, curve, width })
+        let value = values.pop().ok_or_else(super::missing)?;
+        let root = self.join(engine, &values, &bits)?;
+        Ok(Rooted { value, root })
     }
 
-    /// Thresholds: between the pieces, and the floor.
-    fn cuts(&self) -> impl Iterator<Item = f64> {
-        let between = self.tops.iter().rev().skip(1).rev().map(|top| pow2(*top));
-        between.chain(self.radicand.floor)
+    /// The polynomial of the piece that begins at `low`, of a variable with `frac_x` fractional bits that is read as [`read_as`].
+    fn fitted(&self, low: f64, frac_x: u32) -> Option<Vec<f64>> {
+        let (frac_x, scale) = read_as(frac_x);
+        let low = low * scale;
+        let f = |x: f64| AIM / (x / scale).sqrt();
+        let weight = |x: f64| 1.0 / f(x);
+        let fitted = fit(&f, &weight, (low, low * pow2(OCTAVES)), DEGREE, frac_x, self.frac);
+        let fits = encodable(std::slice::from_ref(&fitted.coefficients), frac_x, self.frac);
+        (fitted.worst <= LARGEST_ERROR && fits).then_some(fitted.coefficients)
     }
 
-    /// The value less each threshold.
-    fn shifted<E: Engine>(&self, engine: &mut E, x: &E::Masked) -> Result<Vec<E::Masked>, EngineError> {
+    /// The index of its variable and the beginning of each piece.
+    fn beginnings(&self) -> impl Iterator<Item = (usize, f64)> {
+        let of = self
+            .variables
+            .iter()
+            .enumerate()
+            .flat_map(|(v, variable)| variable.pieces.iter().map(move |_| v));
+        of.scan(self.radicand.least, |low, v| {
+            let begin = *low;
+            *low *= pow2(OCTAVES);
+            Some((v, begin))
+        })
+    }
+
+    /// Thresholds, ascending, each with the index of the variable that is compared: between the pieces, and the floor.
+    fn cuts(&self) -> impl Iterator<Item = (usize, f64)> {
+        self.beginnings().skip(usize::from(!self.radicand.floor))
+    }
+
+    /// The variables less their thresholds.
+    fn shifted<E: Engine>(
+        &self,
+        engine: &mut E,
+        opened: &[E::Masked],
+    ) -> Result<Vec<E::Masked>, EngineError> {
         let mut shifted = Vec::new();
-        for cut in self.cuts() {
+        for (v, cut) in self.cuts() {
+            let x = opened.get(v).ok_or_else(super::missing)?;
             let cut = constant(engine, cut - self.radicand.plus, x.meta())?;
             shifted.push(engine.add(x, &cut, true)?);
         }
         Ok(shifted)
     }
 
-    /// Their comparisons, with bits for products in the ring `out`.
-    fn signs<'a, M>(&self, shifted: &'a [M], out: Ring) -> Vec<Sign<'a, M>> {
-        shifted.iter().map(|value| Sign { value, width: self.width, out: Some(out) }).collect()
-    }
-
-    /// The root, from the value and the bits of [`Pieces::signs`].
-    fn root<E: Engine>(
+    /// The root, from the variables and the bits of the thresholds.
+    fn join<E: Engine>(
         &self,
         engine: &mut E,
-        x: &E::Masked,
+        values: &[E::Masked],
         bits: &[E::Bit],
     ) -> Result<E::Offset, EngineError> {
-        let Pieces { radicand, tops, curve, .. } = self;
-        let meta = x.meta();
-        let x = match radicand.plus {
-            0.0 => x.clone(),
-            plus => {
-                let plus = constant(engine, plus, meta)?;
-                engine.add(x, &plus, false)?
+        let mut variables = Vec::with_capacity(values.len());
+        for x in values {
+            let plus = constant(engine, self.radicand.plus, x.meta())?;
+            let x = engine.add(x, &plus, false)?;
+            variables.push(engine.reread(&x, read_as(x.meta().frac).0)?);
+        }
+        let vars: Vec<Var<'_, E::Masked, E::Bit>> =
+            variables.iter().map(Var::Masked).chain(bits.iter().map(Var::Bit)).collect();
+        // Coefficients are not subtracted from each other: as they are, they cancel in integers, however large the value is.
+        let mut terms = Vec::new();
+        let mut add = |piece: &(usize, Vec<f64>), sign: f64, bit: Option<usize>| {
+            for (power, coefficient) in piece.1.iter().enumerate().filter(|(_, c)| **c != 0.0) {
+                let mut powers = vec![0; vars.len()];
+                powers[piece.0] = power as u32;
+                if let Some(bit) = bit {
+                    powers[variables.len() + bit] = 1;
+                }
+                terms.push(Term { coefficient: sign * coefficient, powers });
             }
         };
-        let (bits, over) = match radicand.floor {
-            Some(_) => bits.split_last().map_or((bits, None), |(over, bits)| (bits, Some(over))),
-            None => (bits, None),
-        };
-        // 2^−top, so that v = x · 2^−top, and 2^(−top/2) over that of the first piece.
-        let frac_down = (radicand.high.max(0) as u32).max((curve.frac_v + 1).saturating_sub(meta.frac));
-        let down: Vec<f64> = tops.iter().map(|top| pow2(-top)).collect();
-        let root: Vec<f64> = (0..tops.len() as i32).map(|piece| pow2(-piece)).collect();
-        let (down, root) = match bits.is_empty() {
-            true => {
-                let alike = |frac: u32| Meta { frac, ..meta };
-                let down = constant(engine, down[0], alike(frac_down))?;
-                (down, constant(engine, root[0], alike(curve.frac_root))?)
-            }
-            false => {
-                let down = stairs(engine, bits, &down, frac_down)?;
-                let root = stairs(engine, bits, &root, curve.frac_root)?;
-                let mut both = engine.remask(&[&down, &root])?.into_iter();
-                both.next()
-                    .zip(both.next())
-                    .ok_or_else(|| EngineError::parameter(WHAT, "a re-masking lost a value"))?
-            }
-        };
-        let v = match (radicand.floor, over) {
-            (Some(floor), Some(over)) => {
-                // (floor + over · (x − floor)) · 2^−top: above the first piece the bit is 1.
-                let term = |coefficient: f64, x: u32, bit: u32| Term { coefficient, powers: vec![x, 1, bit] };
-                let terms = [term(floor, 0, 0), term(1.0, 1, 1), term(-floor, 0, 1)];
-                let vars = [Var::Masked(&x), Var::Masked(&down), Var::Bit(over)];
-                engine.polynomial(&vars, &terms, meta.frac + frac_down)?
-            }
-            _ => engine.product(&Bilinear::Hadamard, &x, &down)?,
-        };
-        let v = finish(engine, &v, curve.frac_v, meta.ring)?;
-        let terms: Vec<Term> = curve
-            .coefficients
-            .iter()
-            .enumerate()
-            .map(|(i, &coefficient)| Term { coefficient, powers: vec![i as u32, 1] })
-            .collect();
-        engine.polynomial(&[Var::Masked(&v), Var::Masked(&root)], &terms, curve.frac)
-    }
-}
-
-/// Whether the full ring holds this domain with the stated error.
-pub fn coarse_fits(low: i32, high: i32) -> bool {
-    let low = low - (high - low) % OCTAVES;
-    low < high && Curve::new(64, low, high).is_some()
-}
-
-/// The value of each piece, from the bits between the pieces.
-fn stairs<E: Engine>(
-    engine: &mut E,
-    bits: &[E::Bit],
-    values: &[f64],
-    frac: u32,
-) -> Result<E::Offset, EngineError> {
-    let vars: Vec<Var<'_, E::Masked, E::Bit>> = bits.iter().map(Var::Bit).collect();
-    let mut terms = vec![Term { coefficient: values[0], powers: vec![0; bits.len()] }];
-    for (j, pair) in values.windows(2).enumerate() {
-        let mut powers = vec![0; bits.len()];
-        powers[j] = 1;
-        terms.push(Term { coefficient: pair[1] - pair[0], powers });
-    }
-    engine.polynomial(&vars, &terms, frac)
-}
-
-/// The polynomial of v, for the first piece.
-struct Curve {
-    frac_v: u32,
-    frac_root: u32,
-    frac: u32,
-    coefficients: Vec<f64>,
-}
-
-impl Curve {
-    /// The degree and the precision of v of the smallest error; `None` if the ring is too narrow.
-    fn new(ring: u32, low: i32, high: i32) -> Option<Curve> {
-        let top = f64::from(low + OCTAVES);
-        let f = |v: f64| libm::exp2(-top / 2.0) / v.sqrt();
-        let weight = |v: f64| 1.0 / (pow2(-10) * f(v) + pow2(-16));
-        let frac_root = ((high - low) / OCTAVES - 1) as u32;
-        let size = libm::ceil((-f64::from(low) / 2.0).max(0.0)) as u32;
-        let frac = ring.checked_sub(3 + size)?.min(tercet_share::fixed::MAX_FRAC);
-        let room = frac.checked_sub(frac_root)?;
-        let mut best: Option<(f64, Curve)> = None;
-        // The most precise v whose powers the room holds, or one bit less for the sake of the coefficients.
-        let choices = (3..=5u32).flat_map(|degree| {
-            let most = (room / degree).min(14);
-            [(degree as usize, most), (degree as usize, most.saturating_sub(1))]
-        });
-        for (degree, frac_v) in choices.filter(|(_, frac_v)| *frac_v > 0) {
-            let fitted = fit(&f, &weight, (0.25, 1.0), degree, frac_v, room);
-            // A unit of v moves 1/√v by two of it where v is smallest.
-            let error = fitted.worst * pow2(-10) + 3.0 * pow2(-(frac_v as i32));
-            if error <= best.as_ref().map_or(LARGEST_ERROR, |best| best.0)
-                && encodable(std::slice::from_ref(&fitted.coefficients), frac_v, room)
-            {
-                best = Some((error, Curve { frac_v, frac_root, frac, coefficients: fitted.coefficients }));
+        let mut pieces = Vec::new();
+        if self.radicand.floor {
+            let grid = pow2(self.frac as i32);
+            pieces.push((0, vec![(AIM / self.radicand.least.sqrt() * grid).round() / grid]));
+        }
+        let of = self.variables.iter().enumerate();
+        pieces
+            .extend(of.flat_map(|(v, variable)| variable.pieces.iter().map(move |piece| (v, piece.clone()))));
+        for (i, piece) in pieces.iter().enumerate() {
+            add(piece, 1.0, i.checked_sub(1));
+            if i + 1 < pieces.len() {
+                add(piece, -1.0, Some(i));
             }
         }
-        best.map(|best| best.1)
+        engine.polynomial(&vars, &terms, self.frac)
     }
 }
 
@@ -288,9 +250,31 @@ mod tests {
 
     #[test]
     fn domains_of_gradients_fit_and_endless_ones_do_not() {
-        for (low, high) in [(0, 20), (-4, 24), (-7, 22), (4, 28), (-8, 15)] {
-            assert!(coarse_fits(low, high), "{low} {high}");
+        let fits = |least: f64, high: i32, frac: u32| {
+            CoarseRoot::new(frac, Radicand { plus: 0.0, least, floor: false, high }).is_some()
+        };
+        for (least, high) in [(1.0, 10), (pow2(-12), 12), (pow2(-17), 12), (pow2(-20), 12), (0.3, 12)] {
+            assert!(fits(least, high, 40), "{least} {high}");
         }
-        assert!(!coarse_fits(-20, 30) && !coarse_fits(3, 3));
+        assert!(!fits(pow2(-20), 30, 40), "negative fractional bits");
+        assert!(!fits(pow2(-30), 4, 36), "more fractional bits than there are");
+        assert!(!fits(8.0, 3, 40) && !fits(0.0, 3, 40) && !fits(-1.0, 3, 40) && !fits(f64::NAN, 3, 40));
+    }
+
+    #[test]
+    fn every_piece_has_a_variable_with_enough_bits_and_few_variables_suffice() {
+        for (least, high) in [(1.0, 2), (pow2(-12), 12), (0.0625, 11)] {
+            let radicand = Radicand { plus: 0.0, least, floor: true, high };
+            let pieces = CoarseRoot::new(40, radicand).unwrap();
+            let mut end = 0.0;
+            for (v, begin) in pieces.beginnings() {
+                let frac = 40 - pieces.variables[v].shift as i32;
+                assert!(begin * pow2(frac) >= pow2(BITS), "{begin} with {frac} bits");
+                end = begin * pow2(OCTAVES);
+            }
+            assert!(end >= pow2(high) && end < pow2(high + OCTAVES));
+            assert_eq!(pieces.cuts().count(), pieces.beginnings().count());
+            assert!(pieces.variables.len() <= 5, "{}", pieces.variables.len());
+        }
     }
 }

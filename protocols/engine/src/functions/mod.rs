@@ -28,8 +28,7 @@
 //! | [`reciprocal`] | 5 | 2^low ≤ x ≤ 2^high | 2^−10 / x |
 //! | [`inverse_sqrt`] | 5 | 2^low ≤ x ≤ 2^high | 2^−10 / √x |
 //! | [`inverse_sqrt_parts`], in parts | 13 at most, all | 2^low ≤ x < 2^high | 2^−7 / √x |
-//! | [`inverse_sqrt_coarse`] | 6 | 2^low ≤ x ≤ 2^high | 2^−7.3 / √x |
-//! | [`truncated_inverse_sqrt`], with its truncation | 7 | 2^low ≤ x ≤ 2^high | 2^−7.3 / √x |
+//! | [`CoarseRoot`], with its truncation | 4 | least ≤ x < 2^high | −2^−5.4 / √x to 2^−10 / √x |
 //! | [`log`] | 5 | 2^low ≤ x ≤ 2^high | 2^−10 |
 //! | [`softmax`], 2 classes | 3 + d | differences < 2^w | 2^−11 |
 //! | [`softmax`], 3 to 10 classes | 13 | differences < 2^w | 2^−10 |
@@ -64,7 +63,7 @@ mod select;
 mod softmax;
 
 pub use bounded::{inverse_sqrt_in, log_in, reciprocal_in};
-pub use coarse::{Radicand, Rooted, coarse_fits, inverse_sqrt_coarse, truncated_inverse_sqrt};
+pub use coarse::{CoarseRoot, Radicand, Rooted};
 pub use exponential::{exp, exp_nonpositive};
 pub use logistic::{binary_cross_entropy, sigmoid, softplus};
 pub use normalised::{inverse_sqrt, log, reciprocal};

@@ -21,6 +21,7 @@ use tercet_share::{Bilinear, Linear, PackedBits, PairPrg, Product, Ring, Tensor,
 use crate::{
     linear::{self, Component},
     meter,
+    polynomial::Polynomials,
     wire::Wire,
 };
 
@@ -72,6 +73,7 @@ pub struct Dealer<T> {
     pub(crate) evaluators: [PartyId; 2],
     pub(crate) policy: Policy,
     pub(crate) openings: Vec<OpeningRecord>,
+    pub(crate) polynomials: Polynomials,
     op: u64,
     purpose: u64,
 }
@@ -89,6 +91,7 @@ impl<T: Transport> Dealer<T> {
             evaluators,
             policy,
             openings: Vec::new(),
+            polynomials: Polynomials::default(),
             op: 0,
             purpose: 0,
         }

@@ -7,7 +7,7 @@ use tercet_share::{Tensor, kernel};
 use super::{Bit, Dealer, Masked, Offset, deal::Value};
 use crate::{
     labels,
-    polynomial::{CHUNK, PolyPlan, Powers, Secret, product},
+    polynomial::{CHUNK, Powers, Secret, product},
 };
 
 impl<T: Transport> Dealer<T> {
@@ -17,7 +17,7 @@ impl<T: Transport> Dealer<T> {
         terms: &[Term],
         frac: u32,
     ) -> Result<Offset, EngineError> {
-        let (meta, plan) = PolyPlan::of(vars, terms, frac, true)?;
+        let (meta, plan) = self.polynomials.of(vars, terms, frac, true)?;
         let label = labels::tensors("polynomial", [&meta]).with(&plan.parameters());
         self.begin();
         let n = meta.len();

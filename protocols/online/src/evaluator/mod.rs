@@ -24,6 +24,7 @@ use crate::{
     meter,
     owners::Owners,
     plan::{Part, TruncPlan},
+    polynomial::Polynomials,
     recipe::Recipe,
     wire::Wire,
 };
@@ -86,6 +87,7 @@ pub struct Evaluator<T, S> {
     pub(crate) dealer: Option<PartyId>,
     pub(crate) policy: Policy,
     pub(crate) openings: Vec<OpeningRecord>,
+    pub(crate) polynomials: Polynomials,
     op: u64,
     purpose: u64,
 }
@@ -101,7 +103,19 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         policy: Policy,
     ) -> Evaluator<T, S> {
         let wire = Wire::new(transport);
-        Evaluator { wire, source, index, evaluators, dealer, policy, openings: Vec::new(), op: 0, purpose: 0 }
+        let (openings, polynomials) = (Vec::new(), Polynomials::default());
+        Evaluator {
+            wire,
+            source,
+            index,
+            evaluators,
+            dealer,
+            policy,
+            openings,
+            polynomials,
+            op: 0,
+            purpose: 0,
+        }
     }
 
     /// The transport, for its meter.
@@ -111,8 +125,10 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
 
     /// The same evaluator over another source, made from this one; nothing may have run yet.
     pub fn map_source<R>(self, f: impl FnOnce(S) -> R) -> Evaluator<T, R> {
-        let Evaluator { wire, source, index, evaluators, dealer, policy, openings, op, purpose } = self;
-        Evaluator { wire, source: f(source), index, evaluators, dealer, policy, openings, op, purpose }
+        let Evaluator { wire, source, index, evaluators, dealer, policy, openings, polynomials, op, purpose } =
+            self;
+        let source = f(source);
+        Evaluator { wire, source, index, evaluators, dealer, policy, openings, polynomials, op, purpose }
     }
 
     /// Ends the session and gives transport and source back.

@@ -9,7 +9,7 @@ use crate::{
     labels,
     material::Source,
     plan::Part,
-    polynomial::{CHUNK, PolyPlan, Powers, Secret},
+    polynomial::{CHUNK, Powers, Secret},
     recipe::Factor,
     recipes,
 };
@@ -21,7 +21,7 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         terms: &[Term],
         frac: u32,
     ) -> Result<Offset, EngineError> {
-        let (meta, plan) = PolyPlan::of(vars, terms, frac, self.source.dealer_holds())?;
+        let (meta, plan) = self.polynomials.of(vars, terms, frac, self.source.dealer_holds())?;
         let label = labels::tensors("polynomial", [&meta]).with(&plan.parameters());
         self.begin();
         let bits = meta.ring.bits();
@@ -38,11 +38,10 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         let first = self.first();
         let mut a = vec![0u64; n];
         let mut factor = vec![0u64; CHUNK];
-        let mut scratch = vec![0u64; CHUNK];
         let highest = plan.highest_u_powers();
         for (chunk, out) in a.chunks_mut(CHUNK).enumerate() {
             let at = chunk * CHUNK..chunk * CHUNK + out.len();
-            let (factor, scratch) = (&mut factor[..out.len()], &mut scratch[..out.len()]);
+            let factor = &mut factor[..out.len()];
             // u is m of a value and β of a bit; c is −1 of a value and 1 − 2β of a bit.
             let u: Vec<Powers> = vars
                 .iter()
@@ -55,6 +54,13 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
                         let beta: Vec<u64> = at.clone().map(|i| b.beta.bit(i)).collect();
                         Powers::new(Some(&beta), out.len(), highest)
                     }
+                })
+                .collect();
+            let signs: Vec<Option<Vec<u64>>> = vars
+                .iter()
+                .map(|v| match v {
+                    Var::Masked(_) => None,
+                    Var::Bit(b) => Some(at.clone().map(|i| 1u64.wrapping_sub(b.beta.bit(i) << 1)).collect()),
                 })
                 .collect();
             for piece in plan.pieces() {
@@ -72,17 +78,14 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
                     Secret::Dealt(d) => Some(&products[d][at.clone()]),
                 };
                 factor.fill(piece.constant_factor());
-                for (v, var) in vars.iter().enumerate() {
-                    if let Some(power) = u[v].get(piece.u_power(v)) {
+                for (v, (u, sign)) in u.iter().zip(&signs).enumerate() {
+                    if let Some(power) = u.get(piece.u_power(v)) {
                         kernel::mul_assign(factor, power);
                     }
-                    if let Var::Bit(b) = var
+                    if let Some(sign) = sign
                         && piece.l_power(v) % 2 == 1
                     {
-                        for (c, i) in scratch.iter_mut().zip(at.clone()) {
-                            *c = 1u64.wrapping_sub(b.beta.bit(i) << 1);
-                        }
-                        kernel::mul_assign(factor, scratch);
+                        kernel::mul_assign(factor, sign);
                     }
                 }
                 match secret {

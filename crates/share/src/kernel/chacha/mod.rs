@@ -43,6 +43,10 @@ pub fn key_stream_on(isa: Isa, key: &[u8; 32], stream: u64, out: &mut [u64]) {
 /// Elements that are cut from one piece of key stream: 64·width words, which stay in the first-level cache.
 const PIECE: usize = 4096;
 
+/// Elements of a stream that is one piece on a small stack.
+#[cfg(target_arch = "x86_64")]
+const SHORT_PIECE: usize = 384;
+
 /// Cuts the key stream of (`key`, `stream`) into elements of `width` bits (1 to 64): a bit stream as [`packing`] has it. Nothing of
 /// the stream is left out, for making it costs more than cutting it.
 pub fn key_stream_elements(key: &[u8; 32], stream: u64, width: u32, out: &mut [u64]) {
@@ -53,20 +57,13 @@ pub fn key_stream_elements(key: &[u8; 32], stream: u64, width: u32, out: &mut [u
 pub fn key_stream_elements_on(isa: Isa, key: &[u8; 32], stream: u64, width: u32, out: &mut [u64]) {
     assert!((1..=64).contains(&width), "an element has 1 to 64 bits");
     match isa.supported() {
+        // Most streams are short, and what is put on the stack is cleared and wiped.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => {
-            let mut piece = [0u64; PIECE + avx512::WORDS];
-            for (i, out) in out.chunks_mut(PIECE).enumerate() {
-                let words = (out.len() * width as usize).div_ceil(64).next_multiple_of(avx512::WORDS);
-                let counter = (i * PIECE * width as usize / 512) as u64;
-                // SAFETY: `supported` returns Avx512 only on a CPU that has it, and `words` is a multiple of WORDS.
-                unsafe { avx512::blocks(key, stream, counter, &mut piece[..words]) };
-                // SAFETY: any bytes are a valid `[u8]`, and the length is that of `words` words. This CPU is little-endian.
-                let bytes = unsafe { std::slice::from_raw_parts(piece.as_ptr().cast::<u8>(), 8 * words) };
-                packing::cut(isa, &bytes[..packing::packed_len(out.len(), width)], width, out);
-            }
-            piece.zeroize();
+        Isa::Avx512 if out.len() <= SHORT_PIECE => {
+            cut_avx512(&mut [0u64; SHORT_PIECE + avx512::WORDS], key, stream, width, out);
         }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => cut_avx512(&mut [0u64; PIECE + avx512::WORDS], key, stream, width, out),
         isa => {
             let mut rng = ChaCha12Rng::from_seed(*key);
             rng.set_stream(stream);
@@ -79,6 +76,26 @@ pub fn key_stream_elements_on(isa: Isa, key: &[u8; 32], stream: u64, width: u32,
             piece.zeroize();
         }
     }
+}
+
+/// Cuts the stream piece by piece; `piece` has [`avx512::WORDS`] words more than elements are cut at once, at most [`PIECE`].
+///
+/// The CPU must have AVX-512.
+#[cfg(target_arch = "x86_64")]
+fn cut_avx512(piece: &mut [u64], key: &[u8; 32], stream: u64, width: u32, out: &mut [u64]) {
+    let isa = Isa::Avx512.supported();
+    assert_eq!(isa, Isa::Avx512, "the caller has looked");
+    let elements = piece.len() - avx512::WORDS;
+    for (i, out) in out.chunks_mut(elements).enumerate() {
+        let words = (out.len() * width as usize).div_ceil(64).next_multiple_of(avx512::WORDS);
+        let counter = (i * elements * width as usize / 512) as u64;
+        // SAFETY: this CPU has AVX-512, and `words` is a multiple of WORDS.
+        unsafe { avx512::blocks(key, stream, counter, &mut piece[..words]) };
+        // SAFETY: any bytes are a valid `[u8]`, and the length is that of `words` words. This CPU is little-endian.
+        let bytes = unsafe { std::slice::from_raw_parts(piece.as_ptr().cast::<u8>(), 8 * words) };
+        packing::cut(isa, &bytes[..packing::packed_len(out.len(), width)], width, out);
+    }
+    piece.zeroize();
 }
 
 fn portable(key: &[u8; 32], stream: u64, out: &mut [u64]) {
@@ -104,7 +121,7 @@ mod tests {
     fn elements_are_the_bits_of_the_stream_one_after_the_other() {
         let key: [u8; 32] = std::array::from_fn(|i| (i * 11 + 5) as u8);
         for width in [1u32, 2, 7, 8, 13, 16, 17, 31, 32, 33, 34, 44, 52, 63, 64] {
-            for n in [0usize, 1, 3, 8, 9, 100, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 77] {
+            for n in [0usize, 1, 3, 8, 9, 100, 384, 385, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 77] {
                 let mut stream = vec![0u64; n + 1];
                 portable(&key, 9, &mut stream);
                 let bit = |at: usize| stream[at / 64] >> (at % 64) & 1;
