@@ -22,7 +22,7 @@ pub struct Options {
     /// The longest payload in bytes, sent or accepted. Default 64 MiB.
     pub max_frame: usize,
     /// The largest UDP payload in bytes: used at once on loopback, found by probing elsewhere.
-    /// Default 4000; values outside 1200..=6400 count as the nearest of the two.
+    /// Default 6000; values outside 1200..=6400 count as the nearest of the two.
     pub max_datagram: u16,
     /// How to tune the connections. Default [`Path::Detect`].
     pub path: Path,
@@ -75,7 +75,7 @@ impl Default for Options {
             send_ahead: PerPhase { offline: 64 << 20, online: 64 << 20 },
             read_ahead: PerPhase { offline: 256 << 20, online: 64 << 20 },
             max_frame: 64 << 20,
-            max_datagram: 4000,
+            max_datagram: 6000,
             path: Path::Detect,
             congestion: Congestion::default(),
             stop: None,

@@ -3,7 +3,8 @@
 //! Measured with `examples/link.rs` on loopback, two cores shared with other work: 1452-byte datagrams carry
 //! 0.32 GB/s, 4000 bytes 0.65 to 0.92 GB/s with 16 MiB in flight (and some loss in the socket buffers), and
 //! 1.04 GB/s without loss with 2 MiB in flight. Datagrams of 8000 bytes do worse: quinn hands ten at a time to
-//! the kernel, more than the 64 KiB that one call takes.
+//! the kernel, more than the 64 KiB that one call takes. On idle cores 4000 and 6000 bytes both carry 1.7 to
+//! 1.8 GB/s, and training steps of 784-128-128-10 were 3 % faster with 6000 (medians of six runs in turns).
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;

@@ -77,7 +77,7 @@ const NODE_FILE: &str = r#"A node file (relative paths start at its folder):
 
   [transport]                          # optional, as are all of its keys
   path = "network"                     # or "loopback"; found from the addresses if not given
-  max_datagram = 4000                  # bytes
+  max_datagram = 6000                  # bytes
   congestion = "bbr"                   # or "cubic", which takes every lost datagram for a full queue
   read_ahead_online = 67108864         # bytes for each peer
   read_ahead_offline = 268435456"#;
