@@ -20,9 +20,15 @@ use tercet_train::{Privacy, TrainingJob};
 
 const BATCH: usize = 128;
 
+/// The trainings that are compared.
+const TRAININGS: [(&str, Option<BoundMode>); 3] =
+    [("open", None), ("normalise", Some(BoundMode::Normalise)), ("clip", Some(BoundMode::Clip))];
+
 /// The job of the trainings. Bounds and noise are planned for one epoch; the bench goes on beyond it, which changes no cost.
 fn job(mode: Option<BoundMode>) -> TrainingJob {
     let mut job = Network::a().job(BATCH);
+    // The four batches of the synthetic rows, once each.
+    job.training.epochs = 1;
     job.fixed_point =
         FixedPointSpec { frac: 14, range_bits: 18, weight_bits: 7, ..FixedPointSpec::default() };
     job.privacy = mode.map(|mode| {
@@ -45,13 +51,9 @@ fn job(mode: Option<BoundMode>) -> TrainingJob {
 
 fn private(c: &mut Criterion) {
     let data = synthetic(784, 10, BATCH);
-    let trainings =
-        [("open", None), ("normalise", Some(BoundMode::Normalise)), ("clip", Some(BoundMode::Clip))];
     let mut open_bytes = 0;
-    for (name, mode) in trainings {
-        let mut job = job(mode);
-        // The four batches of the synthetic rows, once each.
-        job.training.epochs = 1;
+    for (name, mode) in TRAININGS {
+        let job = job(mode);
         let step = declared_step(&job, &data).expect("the rows fit the job");
         let bytes = step.online_bytes() + step.offline_bytes();
         if mode.is_none() {
@@ -91,12 +93,10 @@ const TURNS: usize = 15;
 /// Median times of a step of the three trainings, which take turns, and their ratios.
 fn ratios(_: &mut Criterion) {
     let data = synthetic(784, 10, BATCH);
-    let modes = [("open", None), ("normalise", Some(BoundMode::Normalise)), ("clip", Some(BoundMode::Clip))];
     for (variant, link) in [("in memory", Link::Memory), ("QUIC", Link::Quic)] {
-        let mut sessions = modes.map(|(name, mode)| {
-            let mut job = job(mode);
-            job.training.epochs = 1;
-            let session = Session::start(link, Threads::Each(1), &job, &data).expect("the parties join");
+        let mut sessions = TRAININGS.map(|(name, mode)| {
+            let session =
+                Session::start(link, Threads::Each(1), &job(mode), &data).expect("the parties join");
             (name, session, Vec::new())
         });
         for turn in 0..=TURNS {
