@@ -426,11 +426,13 @@ impl NormScales {
 
     /// What is under the root of s in its unit.
     fn radicand(&self, spec: &PrivacySpec) -> Radicand {
-        let (plus, least, floor) = match spec.mode {
-            BoundMode::Normalise => (self.at_least(spec.gamma().powi(2)), spec.gamma().powi(2), false),
-            BoundMode::Clip => (0.0, self.at_least(spec.clip.powi(2)), true),
+        // Polynomials are fitted to these numbers: all parties must have the same bits, so products instead of `powi`.
+        let (least, floor) = match spec.mode {
+            BoundMode::Normalise => (self.at_least(spec.gamma() * spec.gamma()), false),
+            BoundMode::Clip => (self.at_least(spec.clip * spec.clip), true),
         };
-        let scale = (-f64::from(self.unit)).exp2();
+        let plus = if floor { 0.0 } else { least };
+        let scale = libm::exp2(-f64::from(self.unit));
         Radicand {
             plus: (plus + margin(self.square)) * scale,
             least: least * scale,
@@ -441,7 +443,7 @@ impl NormScales {
 
     /// `value` rounded up to the fractional bits of s.
     fn at_least(&self, value: f64) -> f64 {
-        let scale = f64::from(self.square).exp2();
+        let scale = libm::exp2(f64::from(self.square));
         (value * scale).ceil() / scale
     }
 }
