@@ -91,7 +91,7 @@ pub(super) struct NormScales {
     pub(super) low: i32,
     /// See `low`.
     pub(super) high: i32,
-    /// s is computed in units of 2^this, even, so that the root's variables have no fewer than no fractional bits.
+    /// s is computed in units of 2^this, even: a truncation of a large s would else need a negative number of fractional bits.
     pub(super) unit: u32,
 }
 
@@ -413,10 +413,9 @@ impl NormScales {
             let has = Some(scales.total()).filter(|has| *has <= fixed::MAX_FRAC)?;
             Some((scales, CoarseRoot::new(has, scales.radicand(spec))?))
         };
-        scaled
-            .into_iter()
-            .find_map(fitting)
-            .ok_or_else(|| wide("the inverse roots of squared norms", bits + f64::from(16 - low), 60))
+        scaled.into_iter().find_map(fitting).ok_or_else(|| {
+            wide("the inverse roots of squared norms", (bits + f64::from(16 - low)).max(61.0), 60)
+        })
     }
 
     /// Fractional bits of s, in its unit, before its truncation.
