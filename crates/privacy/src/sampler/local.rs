@@ -1,6 +1,6 @@
 //! Randomness of one party's noise: its own, from the operating system, and fast.
 //!
-//! A training draws noise for every coordinate in every step, some fifteen bytes each. The generator of the masks makes them at several
+//! A training draws noise for every coordinate in every step, some ten bytes each. The generator of the masks makes them at several
 //! gigabytes a second; here its key comes from the operating system and is known to nobody else. ChaCha with 12 rounds: the best
 //! published attack reaches 7 (Aumasson, "Too Much Crypto", 2019).
 
@@ -14,6 +14,8 @@ use crate::error::PrivacyError;
 
 /// Words made at once: they stay in the first-level cache.
 const WORDS: usize = 1024;
+/// Bytes of one key stream.
+pub(super) const STREAM: usize = 8 * WORDS;
 
 /// ChaCha12 with a secret key, one stream for every buffer. Wiped when dropped; a word that was given out is not kept.
 ///
@@ -66,7 +68,13 @@ impl TryRng for LocalRng {
     }
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        let (mut chunks, rest) = out.as_chunks_mut::<8>();
+        // Whole streams go where they are used. What is buffered stays for shorter requests.
+        let (whole, rest) = out.as_chunks_mut::<STREAM>();
+        for out in whole {
+            chacha::key_stream_bytes(&self.key, self.stream, out);
+            self.stream += 1;
+        }
+        let (mut chunks, rest) = rest.as_chunks_mut::<8>();
         while !chunks.is_empty() {
             let words = self.ready(chunks.len());
             let (now, later) = chunks.split_at_mut(words.len());
@@ -95,20 +103,33 @@ mod tests {
     #[test]
     fn words_are_those_of_successive_streams_and_none_is_kept() {
         let mut rng = LocalRng::new().unwrap();
-        let mut expected = vec![0; 2 * WORDS];
-        for (stream, words) in expected.chunks_mut(WORDS).enumerate() {
-            chacha::key_stream(&rng.key, stream as u64, words);
+        let mut streams = vec![vec![0; WORDS]; 6];
+        for (stream, words) in (0..).zip(&mut streams) {
+            chacha::key_stream(&rng.key, stream, words);
         }
-        let mut bytes = vec![0; 8 * (WORDS + 100)];
-        rng.fill_bytes(&mut bytes);
-        let words = bytes.chunks(8).map(|b| u64::from_le_bytes(b.try_into().unwrap()));
-        assert!(words.eq(expected[..WORDS + 100].iter().copied()));
-        assert_eq!(rng.next_u64(), expected[WORDS + 100]);
+        let bytes = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+        // Short requests share a stream.
+        let mut short = [0; 80];
+        rng.fill_bytes(&mut short);
+        assert_eq!(short[..], bytes(&streams[0][..10]));
+        assert_eq!(rng.next_u64(), streams[0][10]);
         let mut odd = [0; 11];
         rng.fill_bytes(&mut odd);
-        assert_eq!(odd[..8], expected[WORDS + 101].to_le_bytes());
-        assert_eq!(odd[8..], expected[WORDS + 102].to_le_bytes()[..3]);
+        assert_eq!(odd[..], bytes(&streams[0][11..13])[..11]);
+        // Whole streams have numbers of their own, and the buffered one goes on after them, wherever the bytes lie.
+        for (at, first) in [(0, 1), (1, 3)] {
+            let mut long = vec![0; at + 2 * STREAM + 8];
+            rng.fill_bytes(&mut long[at..]);
+            assert_eq!(long[at..][..STREAM], bytes(&streams[first]));
+            assert_eq!(long[at + STREAM..][..STREAM], bytes(&streams[first + 1]));
+            assert_eq!(long[at + 2 * STREAM..], bytes(&streams[0][13 + at..14 + at]));
+        }
         assert!(rng.words[..rng.used].iter().all(|word| *word == 0));
+        // The next short requests use up the buffered stream and begin a new one.
+        let mut rest = vec![0; 8 * (WORDS - 15)];
+        rng.fill_bytes(&mut rest);
+        assert_eq!(rest, bytes(&streams[0][15..]));
+        assert_eq!(rng.next_u64(), streams[5][0]);
     }
 
     #[test]

@@ -5,15 +5,16 @@
 //! with −0 refused. The accepted law is exactly the stated one for any step (the method of Ducas et al. 2013).
 //!
 //! Exact: σ² is a fraction, every decision compares a random real with a number known to any precision. Three stages share the
-//! work, and each goes on with more bits of the same reals: `lanes` settles a decision with 32 bits of both and a proven error
-//! bound, many candidates at once; what it leaves open (below 2^−24 of the candidates) is settled with 64 bits and
+//! work, and each goes on with more bits of the same reals: `lanes` settles a decision with 16 bits of both and a proven error
+//! bound, many candidates at once; what it leaves open (6 of 10 000 candidates) is settled with 64 bits and
 //! a proven error bound, one at a time; and where these do not suffice either (below 2^−55) exact arithmetic continues.
 //! No floating point decides anything.
 //!
 //! Constant time: all candidates cost the same work whatever their value, and in rejection sampling the number of
-//! candidates does not depend on the accepted values. What remains is the continuation of an open decision.
+//! candidates does not depend on the accepted values. What remains is the continuation of open decisions: that one is open depends on
+//! how close two random reals are, hardly on the value that is decided.
 //!
-//! Samples cost 13 random bytes a candidate. Noise of a training is drawn with [`LocalRng`].
+//! Samples cost 8 random bytes a candidate, 9 for σ above 2^33. Noise of a training is drawn with [`LocalRng`].
 
 mod check;
 mod exact;
@@ -28,15 +29,15 @@ pub use local::LocalRng;
 pub use variance::{SIGMA_RANGE, Variance};
 
 use exp::Reciprocal;
-use lanes::{BLOCK, LANES, Stage, Words};
+use lanes::{BLOCK, LANES, Stage, Tails, Words};
 use num_bigint::BigUint;
 use rand_core::CryptoRng;
 use table::Table;
 use tercet_share::kernel::Isa;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
-/// Blocks of candidates whose randomness is drawn at once.
-const BLOCKS: usize = 8;
+/// Blocks of candidates whose randomness is drawn at once: one key stream of a [`LocalRng`].
+const BLOCKS: usize = local::STREAM / BLOCK;
 
 /// Candidates of a block that are usually accepted: tells how many blocks to draw for the last samples.
 const USUAL: usize = 48;
@@ -83,38 +84,39 @@ impl DiscreteGaussian {
 
     /// Fills `out` with independent samples, in units. `rng` must be local and secret, see [`LocalRng`].
     pub fn fill(&self, rng: &mut (impl CryptoRng + ?Sized), out: &mut [i64]) {
-        self.draw(Isa::best(), rng, out, |to, sample| *to = sample);
+        self.draw(Isa::best(), rng, out);
     }
 
-    /// Gives every element of `out` one sample.
-    fn draw<T>(
-        &self,
-        isa: Isa,
-        rng: &mut (impl CryptoRng + ?Sized),
-        mut out: &mut [T],
-        give: impl Fn(&mut T, i64),
-    ) {
-        let mut bytes = Zeroizing::new([0u8; BLOCKS * BLOCK]);
-        let mut values = Zeroizing::new([0i64; LANES]);
-        let mut packed = Zeroizing::new([0i64; LANES]);
+    fn draw(&self, isa: Isa, rng: &mut (impl CryptoRng + ?Sized), mut out: &mut [i64]) {
+        let mut random = Zeroizing::new(Random { blocks: [0; BLOCKS * BLOCK], tails: [[0; LANES]; BLOCKS] });
+        let mut z = Zeroizing::new([0u16; LANES]);
+        let mut last = Zeroizing::new([0i64; LANES]);
         while !out.is_empty() {
-            let wanted = BLOCKS.min(out.len().div_ceil(USUAL)) * BLOCK;
-            rng.fill_bytes(&mut bytes[..wanted]);
-            for block in bytes[..wanted].as_chunks::<BLOCK>().0 {
-                let mut decided = self.stage.decide(isa, block, &mut values);
+            let wanted = BLOCKS.min(out.len().div_ceil(USUAL));
+            rng.fill_bytes(&mut random.blocks[..wanted * BLOCK]);
+            if self.stage.long() {
+                rng.fill_bytes(random.tails[..wanted].as_flattened_mut());
+            }
+            let blocks = random.blocks.as_chunks::<BLOCK>().0;
+            for (block, tails) in blocks.iter().zip(&random.tails).take(wanted) {
+                let mut decided = self.stage.decide(isa, block, &mut z);
                 let mut open = decided.undecided;
                 while open != 0 {
                     let lane = open.trailing_zeros() as usize;
-                    let (value, kept) = self.candidate(lanes::words(block, lane), rng);
-                    values[lane] = value;
+                    let kept = self.candidate(lanes::words(block, tails, lane), rng, &mut z[lane]);
                     decided.kept |= u64::from(kept) << lane;
                     open &= open - 1;
                 }
-                let count = lanes::compact(isa, &values, decided.kept, &mut packed);
-                let count = count.min(out.len());
-                let (now, later) = std::mem::take(&mut out).split_at_mut(count);
-                now.iter_mut().zip(packed.iter()).for_each(|(to, sample)| give(to, *sample));
-                out = later;
+                let values = |to: &mut _| self.stage.values(isa, block, tails, &z, decided.kept, to);
+                let count = match out.first_chunk_mut() {
+                    Some(to) => values(to),
+                    None => {
+                        let count = values(&mut last).min(out.len());
+                        out[..count].copy_from_slice(&last[..count]);
+                        count
+                    }
+                };
+                out = &mut std::mem::take(&mut out)[count..];
             }
         }
     }
@@ -128,23 +130,20 @@ impl DiscreteGaussian {
 
     /// Adds one sample to every element of `share`, modulo 2^64.
     pub fn add_to(&self, rng: &mut (impl CryptoRng + ?Sized), share: &mut [u64]) {
-        self.draw(Isa::best(), rng, share, |to, sample| *to = to.wrapping_add_signed(sample));
+        let samples = self.samples(rng, share.len());
+        share.iter_mut().zip(samples.iter()).for_each(|(to, sample)| *to = to.wrapping_add_signed(*sample));
     }
 
-    /// One candidate, and whether it is accepted, with more random bits for what 32 bits do not decide.
+    /// Draws z of one candidate, and whether it is accepted, with more random bits for what 16 bits do not decide.
     #[cold]
-    fn candidate(&self, words: Words, rng: &mut (impl CryptoRng + ?Sized)) -> (i64, bool) {
-        let mut longer = |first: u32| u64::from(first) << 32 | u64::from(rng.next_u32());
+    fn candidate(&self, words: Words, rng: &mut (impl CryptoRng + ?Sized), z: &mut u16) -> bool {
+        let mut longer = |first: u16| u64::from(first) << 48 | rng.next_u64() >> 16;
         let (table_word, accept_word) = (longer(words.table), longer(words.accept));
         let draw = self.table.draw(table_word);
-        let z = if draw.tie { self.table.settle(table_word, rng) } else { draw.z };
-        let u = words.u >> (lanes::U_BITS - self.step_bits);
-        let x = (z << self.step_bits).wrapping_add(u);
-        let kept = self.accepts(z, u, accept_word, rng);
-        let minus_zero = words.negative & (x == 0);
-        let sign = u64::from(words.negative);
-        let value = (x ^ sign.wrapping_neg()).wrapping_add(sign) as i64;
-        (value, kept & !minus_zero)
+        let found = if draw.tie { self.table.settle(table_word, rng) } else { draw.z };
+        // Below 48 even beyond the table.
+        *z = found as u16;
+        self.accepts(found, words.u >> (lanes::U_BITS - self.step_bits), accept_word, rng)
     }
 
     /// Whether a random real that starts with `word` is below e^{−u(u+2kz)/2σ²}.
@@ -167,6 +166,14 @@ impl DiscreteGaussian {
         let numerator = BigUint::from(w) * self.variance.denominator();
         exact::bernoulli_exp_neg(word, &numerator, &(self.variance.numerator() * 2u8), rng)
     }
+}
+
+/// Random bytes of blocks of candidates, at an address that the generator can write words to.
+#[derive(Zeroize)]
+#[repr(C, align(64))]
+struct Random {
+    blocks: [u8; BLOCKS * BLOCK],
+    tails: [Tails; BLOCKS],
 }
 
 #[cfg(test)]
@@ -229,7 +236,7 @@ mod tests {
             let law = law(sigma);
             let samples = |isa| {
                 let mut out = vec![0; 5000];
-                law.draw(isa, &mut ChaCha20Rng::from_seed([4; 32]), &mut out, |to, sample| *to = sample);
+                law.draw(isa, &mut ChaCha20Rng::from_seed([4; 32]), &mut out);
                 out
             };
             let expected = samples(Isa::Portable);

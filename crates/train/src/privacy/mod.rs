@@ -24,7 +24,7 @@
 //! # What it costs
 //! One step of 784-128-128-10 at batch 128 (118,282 coordinates) with a narrow ring of δ, beside an open step: 15 rounds (norms 2, s and
 //! its root 6, the check 5, scaling 2), 1.131 times the bytes with `normalise` and 1.134 times with `clip`, most of them for scaling δ,
-//! and at each party 0.43 ms of one core for noise (3.6 ns a draw, generator included, AVX-512), one step ahead in a thread of its own.
+//! and at each party 0.19 ms of one core for noise (1.6 ns a draw, generator included, AVX-512), one step ahead in a thread of its own.
 //!
 //! Ghost norms: Goodfellow, "Efficient per-example gradient computations" (2015); ghost clipping: Li et al. (ICLR 2022).
 //! Here on shares, with integer arithmetic on the whole path between a row and its noise.

@@ -1,46 +1,66 @@
 //! The first stage in plain Rust: what the vector code must equal bit for bit.
 
-use super::{BLOCK, Decided, LANES, POWER, Stage, U_BITS, words};
+use super::{BLOCK, Decided, LANES, POWER, Stage, Tails, U_BITS, words};
 
-pub(super) fn decide(stage: &Stage, block: &[u8; BLOCK], values: &mut [i64; LANES]) -> Decided {
+pub(super) fn decide(stage: &Stage, block: &[u8; BLOCK], z: &mut [u16; LANES]) -> Decided {
     let mut decided = Decided::default();
-    for (lane, value) in values.iter_mut().enumerate() {
-        let words = words(block, lane);
-        let (mut z, mut tie) = (0u64, false);
-        for &threshold in &stage.thresholds {
-            z += u64::from(threshold < words.table);
-            tie |= threshold == words.table;
+    for (lane, z) in z.iter_mut().enumerate() {
+        let words = words(block, &[0; LANES], lane);
+        let (mut found, mut rate, mut tie) = (0, stage.rates[0], false);
+        for (threshold, rates) in stage.thresholds.iter().zip(stage.rates.windows(2)) {
+            let below = u16::from(*threshold < words.table);
+            found += below;
+            rate += (rates[1] - rates[0]) & below.wrapping_neg();
+            tie |= *threshold == words.table;
         }
-        let u = words.u >> (U_BITS - stage.step_bits);
-        let t = words.u >> (U_BITS - 32) & u64::from(stage.mask);
-        // Below 2^63 / 2^32: z is at most 31.
-        let x = (t * (z << 27 | t >> 6)) >> 32;
-        let g = (x * u64::from(stage.rate)) >> 32;
-        let f = (!g & ((1 << 28) - 1)) << 4;
-        let mut power = u64::from(POWER[7]);
-        for coefficient in POWER[..7].iter().rev() {
-            power = u64::from(*coefficient) + ((power * f) >> 32);
-        }
-        let threshold = (power >> (g >> 28)) as i64;
-        let above = i64::from(words.accept) - threshold;
-        let slack = i64::from(stage.slack);
-        let undecided = tie | (above >= -slack) & (above <= slack);
-        let x = (z << stage.step_bits) + u;
-        let minus_zero = words.negative & (x == 0);
-        let sign = u64::from(words.negative);
-        *value = (x ^ sign.wrapping_neg()).wrapping_add(sign) as i64;
+        *z = found;
+        let threshold = threshold((words.u >> (U_BITS - 16)) as u16 & stage.mask, stage.rate, rate);
+        let below = words.accept < threshold.saturating_sub(stage.slack);
+        let undecided = tie | !below & (words.accept <= threshold.saturating_add(stage.slack));
         decided.undecided |= u64::from(undecided) << lane;
-        decided.kept |= u64::from((above < 0) & !undecided & !minus_zero) << lane;
+        decided.kept |= u64::from(below & !undecided) << lane;
     }
     decided
 }
 
-pub(super) fn compact(values: &[i64; LANES], kept: u64, out: &mut [i64; LANES]) -> usize {
+/// 2^16·e^{−γ} for t̂, r̂ and ẑ, to within [`super::SLACK`].
+pub(super) fn threshold(t: u16, rate: u16, z_rate: u16) -> u16 {
+    // Below 2^16: see `MOST_RATE`.
+    let s = high(t, rate) + z_rate;
+    let e = high(t, s);
+    power(e) >> (e >> 14)
+}
+
+/// 2^16 times 2^f̂/2 for the fraction of `e`.
+pub(super) fn power(e: u16) -> u16 {
+    let f = !e << 2;
+    let [constant, ..] = POWER;
+    let [.., last] = POWER;
+    POWER[1..4].iter().rev().chain([&constant]).fold(last, |power, c| c + high(power, f))
+}
+
+/// The upper half of a product.
+fn high(a: u16, b: u16) -> u16 {
+    ((u32::from(a) * u32::from(b)) >> 16) as u16
+}
+
+pub(super) fn values(
+    stage: &Stage,
+    block: &[u8; BLOCK],
+    tails: &Tails,
+    z: &[u16; LANES],
+    kept: u64,
+    out: &mut [i64; LANES],
+) -> usize {
     let mut count = 0;
-    for (lane, value) in values.iter().enumerate() {
+    for (lane, z) in z.iter().enumerate() {
+        let words = words(block, tails, lane);
+        let x = (u64::from(*z) << stage.step_bits) + (words.u >> (U_BITS - stage.step_bits));
+        let minus_zero = words.negative & (x == 0);
+        let sign = u64::from(words.negative);
         // A value that is not kept is overwritten by the next one. `count` is at most `lane`.
-        out[count % LANES] = *value;
-        count += (kept >> lane & 1) as usize;
+        out[count % LANES] = (x ^ sign.wrapping_neg()).wrapping_add(sign) as i64;
+        count += usize::from((kept >> lane & 1 == 1) & !minus_zero);
     }
     count
 }

@@ -40,6 +40,19 @@ pub fn key_stream_on(isa: Isa, key: &[u8; 32], stream: u64, out: &mut [u64]) {
     }
 }
 
+/// [`key_stream`] as bytes. Fastest where `out` starts at a multiple of 8 bytes.
+pub fn key_stream_bytes(key: &[u8; 32], stream: u64, out: &mut [u8]) {
+    // SAFETY: any bytes are valid words and the other way round.
+    let (before, words, after) = unsafe { out.align_to_mut::<u64>() };
+    if before.is_empty() && after.is_empty() && cfg!(target_endian = "little") {
+        key_stream(key, stream, words);
+    } else {
+        let mut rng = ChaCha12Rng::from_seed(*key);
+        rng.set_stream(stream);
+        rng.fill_bytes(out);
+    }
+}
+
 /// Elements that are cut from one piece of key stream: 64·width words, which stay in the first-level cache.
 const PIECE: usize = 4096;
 
@@ -133,6 +146,21 @@ mod tests {
                     key_stream_elements_on(isa, &key, 9, width, &mut out);
                     assert!(out == want, "{isa:?}, {n} of {width} bits");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_words_wherever_they_lie() {
+        let key: [u8; 32] = std::array::from_fn(|i| (i * 5 + 3) as u8);
+        for len in [0usize, 1, 7, 8, 1024, 1032, 4100] {
+            let mut words = vec![0u64; len.div_ceil(8)];
+            portable(&key, 5, &mut words);
+            let want: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).take(len).collect();
+            for at in 0..8 {
+                let mut out = vec![0xa5; at + len + 1];
+                key_stream_bytes(&key, 5, &mut out[at..at + len]);
+                assert!(out[at..at + len] == want && out[at + len] == 0xa5, "{len} bytes from {at}");
             }
         }
     }
