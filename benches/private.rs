@@ -12,7 +12,9 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use tercet_benches::{Link, Network, Session, Threads, Training, check_traffic, declared_step, synthetic};
+use tercet_benches::{
+    Link, Network, Protocol, Session, Threads, Training, check_traffic, declared, declared_step, synthetic,
+};
 use tercet_privacy::sampler::LocalRng;
 use tercet_train::privacy::PrivacyPlan;
 use tercet_train::spec::{BoundMode, FixedPointSpec, NoiseKind, PrivacySpec};
@@ -54,7 +56,7 @@ fn private(c: &mut Criterion) {
     let mut open_bytes = 0;
     for (name, mode) in TRAININGS {
         let job = job(mode);
-        let step = declared_step(&job, &data).expect("the rows fit the job");
+        let step = declared_step(Protocol::Helper, &job, &data).expect("the rows fit the job");
         let bytes = step.online_bytes() + step.offline_bytes();
         if mode.is_none() {
             open_bytes = bytes;
@@ -75,11 +77,14 @@ fn private(c: &mut Criterion) {
                 .sample_size(10)
                 .warm_up_time(Duration::from_secs(1))
                 .measurement_time(Duration::from_secs(3));
-            let mut session = Session::start(link, Threads::Each(1), &job, &data).expect("the parties join");
+            let mut session = Session::start(Protocol::Helper, link, Threads::Each(1), &job, &data)
+                .expect("the parties join");
             group.bench_function(BenchmarkId::new("A", name), |bench| {
                 bench.iter_custom(|steps| session.steps(steps).expect("the training goes on"));
             });
-            check_traffic(&session, &step).expect("a step costs what is declared");
+            let cost = declared(Protocol::Helper, &job, &data, session.steps_done());
+            check_traffic(&session, &cost.expect("the rows fit the job"))
+                .expect("the steps cost what is declared");
             session.finish().expect("the parties leave in good order");
             group.finish();
         }
@@ -95,8 +100,8 @@ fn ratios(_: &mut Criterion) {
     let data = synthetic(784, 10, BATCH);
     for (variant, link) in [("in memory", Link::Memory), ("QUIC", Link::Quic)] {
         let mut sessions = TRAININGS.map(|(name, mode)| {
-            let session =
-                Session::start(link, Threads::Each(1), &job(mode), &data).expect("the parties join");
+            let session = Session::start(Protocol::Helper, link, Threads::Each(1), &job(mode), &data)
+                .expect("the parties join");
             (name, session, Vec::new())
         });
         for turn in 0..=TURNS {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tercet_benches::{
-    Clear, Link, Network, Plaintext, Session, Threads, Training, check_traffic, declared_step, synthetic,
+    Clear, Link, Network, Plaintext, Protocol, Session, Threads, Training, check_traffic, declared, synthetic,
 };
 use tercet_train::Architecture;
 
@@ -32,11 +32,13 @@ fn training(c: &mut Criterion) {
         measure(c, &network, "plaintext f32", &mut plaintext);
         let mut clear = Clear::new(&job, &data).expect("the rows fit the job");
         measure(c, &network, "clear fixed point", &mut clear);
-        let step = declared_step(&job, &data).expect("the rows fit the job");
         for (variant, link) in [("helper, in memory", Link::Memory), ("helper, QUIC", Link::Quic)] {
-            let mut session = Session::start(link, Threads::Each(1), &job, &data).expect("the parties join");
+            let mut session = Session::start(Protocol::Helper, link, Threads::Each(1), &job, &data)
+                .expect("the parties join");
             measure(c, &network, variant, &mut session);
-            check_traffic(&session, &step).expect("a step costs what is declared");
+            let cost = declared(Protocol::Helper, &job, &data, session.steps_done());
+            check_traffic(&session, &cost.expect("the rows fit the job"))
+                .expect("the steps cost what is declared");
             session.finish().expect("the parties leave in good order");
         }
     }

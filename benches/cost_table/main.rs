@@ -1,8 +1,10 @@
 //! What secure training costs against plaintext training, measured on this machine in one run.
 //!
 //! `cargo run --release -p tercet-benches --bin cost-table` prints one Markdown table: milliseconds for a training step in plaintext,
-//! in fixed point in the open, and by three parties in memory and over QUIC; bytes and rounds from the parties' meters, compared
-//! with the declared cost. `--quick` measures fewer steps, `--plot FILE` draws the same figures as SVG.
+//! in fixed point in the open, by `helper` in memory and over QUIC, and by `ot` over QUIC; bytes and rounds from the parties'
+//! meters, compared with the declared cost. A step of `ot` that declares more than 5 GB, or 1.5 GB with `--quick`, is not made:
+//! its row has the declared bytes alone. `--quick` measures fewer steps, `--protocols helper` leaves `ot` out, `--plot FILE` draws the
+//! same figures as SVG.
 #![allow(clippy::print_stdout, reason = "a report for a person")]
 
 mod measure;
@@ -13,7 +15,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use tercet_benches::{Machine, Network, Threads, load};
+use tercet_benches::{Machine, Network, Protocol, Threads, load};
 
 use measure::{Effort, measure};
 
@@ -26,7 +28,7 @@ const COMMON_BATCH: usize = 128;
 /// Cost of secure training against plaintext training, as a Markdown table.
 #[derive(Parser)]
 struct Arguments {
-    /// Measure fewer steps: a rough answer in about a minute.
+    /// Measure fewer steps, and none of `ot` that sends more than 1.5 GB: a rough answer in about a minute.
     #[arg(long)]
     quick: bool,
     /// Draw the table as SVG into this file.
@@ -35,6 +37,9 @@ struct Arguments {
     /// Kernel threads of each of the three parties, or `shared` for one pool of all cores for the three.
     #[arg(long, default_value = "1")]
     threads: Threads,
+    /// Measure only these protocols: `helper`, `ot`.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "helper,ot")]
+    protocols: Vec<Protocol>,
     /// Measure only these networks, by name.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     networks: Vec<String>,
@@ -73,7 +78,7 @@ fn main() -> Result<()> {
     let mut rows = Vec::with_capacity(cells.len());
     for (network, batch) in cells {
         eprintln!("measuring {} with batches of {batch}", network.name);
-        rows.push(measure(network, batch, arguments.threads, effort)?);
+        rows.push(measure(network, batch, &arguments.protocols, arguments.threads, effort)?);
     }
     print!("{}", table::markdown(&rows, &Machine::this(), (before, load()), arguments.threads, effort));
     if let Some(file) = &arguments.plot {

@@ -8,9 +8,10 @@ use anyhow::{Context, Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use tercet_benches::Machine;
+use tercet_engine::Cost;
 
 use crate::COMMON_BATCH;
-use crate::measure::Row;
+use crate::measure::{Row, Secure};
 
 const SIZE: (u32, u32) = (1200, 900);
 const TITLE_HEIGHT: i32 = 50;
@@ -21,27 +22,35 @@ const BLUE: RGBColor = RGBColor(0, 114, 178);
 const ORANGE: RGBColor = RGBColor(230, 159, 0);
 const GREEN: RGBColor = RGBColor(0, 158, 115);
 const RED: RGBColor = RGBColor(213, 94, 0);
+const PURPLE: RGBColor = RGBColor(204, 121, 167);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// One line of a panel.
+/// One line of a panel. Rows without a value have no point.
 struct Series {
     name: &'static str,
     colour: RGBColor,
-    of: fn(&Row) -> f64,
+    of: fn(&Row) -> Option<f64>,
 }
 
-const TIME: [Series; 4] = [
-    Series { name: "plaintext f32", colour: BLUE, of: |row| row.plaintext.wall },
-    Series { name: "clear fixed point", colour: GREEN, of: |row| row.clear.wall },
-    Series { name: "secure, in memory", colour: ORANGE, of: |row| row.memory.wall },
-    Series { name: "secure, QUIC", colour: RED, of: |row| row.quic.wall },
+const TIME: [Series; 5] = [
+    Series { name: "plaintext f32", colour: BLUE, of: |row| Some(row.plaintext.wall) },
+    Series { name: "clear fixed point", colour: GREEN, of: |row| Some(row.clear.wall) },
+    Series { name: "helper, in memory", colour: ORANGE, of: |row| Some(row.helper.as_ref()?.memory?.wall) },
+    Series { name: "helper, QUIC", colour: RED, of: |row| Some(row.helper.as_ref()?.quic?.wall) },
+    Series { name: "ot, QUIC", colour: PURPLE, of: |row| Some(row.ot.as_ref()?.quic?.wall) },
 ];
 
-const TRAFFIC: [Series; 2] = [
-    Series { name: "online", colour: RED, of: |row| row.cost.online_bytes() as f64 / 1e6 },
-    Series { name: "offline", colour: BLUE, of: |row| row.cost.offline_bytes() as f64 / 1e6 },
+const TRAFFIC: [Series; 4] = [
+    Series { name: "helper, online", colour: RED, of: |row| megabytes(&row.helper, Cost::online_bytes) },
+    Series { name: "helper, offline", colour: BLUE, of: |row| megabytes(&row.helper, Cost::offline_bytes) },
+    Series { name: "ot, online", colour: ORANGE, of: |row| megabytes(&row.ot, Cost::online_bytes) },
+    Series { name: "ot, offline", colour: PURPLE, of: |row| megabytes(&row.ot, Cost::offline_bytes) },
 ];
+
+fn megabytes(by: &Option<Secure>, bytes: fn(&Cost) -> u64) -> Option<f64> {
+    by.as_ref().map(|by| bytes(&by.cost) as f64 / 1e6)
+}
 
 /// The horizontal axis of a panel: whole positions, each with a label.
 struct Horizontal {
@@ -95,7 +104,7 @@ fn render(svg: &mut String, rows: &[Row], machine: &Machine) -> Result<(), Box<d
     // All batch sizes of network A are powers of two.
     let by_batch: Vec<&Row> = rows.iter().filter(|row| row.network == "A").collect();
     let mut by_size: Vec<&Row> = rows.iter().filter(|row| row.batch == COMMON_BATCH).collect();
-    by_size.sort_by(|a, b| a.quic.wall.total_cmp(&b.quic.wall));
+    by_size.sort_by(|a, b| a.plaintext.wall.total_cmp(&b.plaintext.wall));
     let (batches, networks) = (Horizontal::batches(&by_batch), Horizontal::networks(&by_size));
     let common = format!("Batches of {COMMON_BATCH}");
     panel(&panels[0], "Network A: time of a step", "ms", &batches, &by_batch, &TIME)?;
@@ -128,7 +137,7 @@ fn panel(
         [] => return Ok(()),
     };
     // Room for the legend above the points.
-    let y = bounds(rows.iter().flat_map(|row| series.iter().map(|s| (s.of)(row))), 2.0, 30.0);
+    let y = bounds(rows.iter().flat_map(|row| series.iter().filter_map(|s| (s.of)(row))), 2.0, 100.0);
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 18))
         .margin(12)
@@ -153,7 +162,7 @@ fn panel(
         .draw()?;
     for Series { name, colour, of } in series {
         let points: Vec<(i32, f64)> =
-            horizontal.positions.iter().zip(rows).map(|(x, row)| (*x, of(row))).collect();
+            horizontal.positions.iter().zip(rows).filter_map(|(x, row)| Some((*x, of(row)?))).collect();
         if horizontal.joined {
             chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
         }
@@ -192,9 +201,6 @@ fn thousands(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tercet_benches::Machine;
-    use tercet_engine::Cost;
-
     use super::*;
     use crate::measure::Step;
 
@@ -203,6 +209,10 @@ mod tests {
         let mut cost = Cost { rounds: 20, ..Cost::default() };
         cost.online[0][1] = 1_000_000;
         cost.offline[2][1] = 3_000_000;
+        let helper =
+            Secure { memory: Some(step(wall / 2.0)), quic: Some(step(wall)), ratio: Some(20.0), cost };
+        cost.offline[1][0] = 3_000_000_000;
+        let ot = Secure { memory: None, quic: Some(step(wall * 1e3)), ratio: Some(2e4), cost };
         Row {
             network,
             layers: network,
@@ -210,10 +220,8 @@ mod tests {
             batch,
             plaintext: step(wall / 20.0),
             clear: step(wall / 5.0),
-            memory: step(wall / 2.0),
-            quic: step(wall),
-            ratio: 20.0,
-            cost,
+            helper: Some(helper),
+            ot: Some(ot),
         }
     }
 
@@ -230,6 +238,15 @@ mod tests {
         for word in series.chain(["32", "64", "128", "A (12k)", "C (12k)", "ms", "MB"]) {
             assert!(svg.lines().any(|line| line == word), "{word} is missing");
         }
+    }
+
+    #[test]
+    fn a_row_without_a_value_has_no_point() {
+        let points = |rows: &[Row]| drawn(rows).matches("<circle").count();
+        let declared_only = |row: Row| Row { ot: row.ot.map(|ot| Secure { quic: None, ..ot }), ..row };
+        let all = points(&[row("C", 128, 700.0)]);
+        assert_eq!(all - points(&[declared_only(row("C", 128, 700.0))]), 1);
+        assert_eq!(all - points(&[Row { ot: None, ..row("C", 128, 700.0) }]), 3);
     }
 
     #[test]

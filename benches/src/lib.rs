@@ -5,7 +5,7 @@
 //!
 //! * [`Plaintext`]: 32-bit floating point, the baseline;
 //! * [`Clear`]: the fixed-point program of the protocols in the open;
-//! * [`Session`]: three parties of the helper protocol in this process, over memory or over QUIC on loopback.
+//! * [`Session`]: three parties in this process, over memory or over QUIC on loopback, by either [`Protocol`].
 //!
 //! Rows are shared when a session starts, before anything is measured.
 
@@ -18,11 +18,11 @@ mod single;
 
 use std::time::Duration;
 
-pub use declared::{check_traffic, declared_step};
+pub use declared::{check_traffic, declared, declared_step};
 pub use machine::{Machine, load, process_seconds};
 pub use networks::Network;
 pub use rows::synthetic;
-pub use session::{Link, Session, Threads};
+pub use session::{Link, Protocol, Session, Threads};
 pub use single::{Clear, Plaintext};
 
 /// A training that makes steps on command.

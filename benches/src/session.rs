@@ -1,4 +1,4 @@
-//! Three parties of the helper protocol in one process, each in its own thread, that make training steps on command.
+//! Three parties in one process, each in its own thread, that make training steps on command.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,16 +9,64 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use tercet_engine::{Cost, Engine, Policy};
-use tercet_helper::{Role, Roles, join_session};
+use tercet_helper::{Evaluator, Role, Roles};
 use tercet_net::quic::{self, QuicListener};
 use tercet_net::{PartyId, Roster, RosterEntry, Transport, identity, memory};
+use tercet_ot::extension::FieldBits;
+use tercet_ot::preprocessing::OtSource;
 use tercet_share::EphemeralKey;
 use tercet_train::{DataSets, Trainer, TrainingJob};
 
 use crate::Training;
 use crate::rows::seen_by;
 
-const NAMES: [&str; PartyId::COUNT] = ["E0", "E1", "H"];
+/// Who makes the correlated randomness of the online phase.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// A dealer, for two evaluators.
+    Helper,
+    /// Three evaluators, by oblivious transfer with the default field parameter.
+    Ot,
+}
+
+impl Protocol {
+    /// Names of the parties.
+    fn names(self) -> [&'static str; PartyId::COUNT] {
+        match self {
+            Protocol::Helper => ["E0", "E1", "H"],
+            Protocol::Ot => ["P0", "P1", "P2"],
+        }
+    }
+
+    /// Whether `party` evaluates, and so counts rounds.
+    pub(crate) fn evaluates(self, party: usize) -> bool {
+        match self {
+            Protocol::Helper => roles().evaluators.iter().any(|e| e.index() == party),
+            Protocol::Ot => true,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Helper => "helper",
+            Protocol::Ot => "ot",
+        })
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Protocol, String> {
+        match text {
+            "helper" => Ok(Protocol::Helper),
+            "ot" => Ok(Protocol::Ot),
+            _ => Err(format!("there is no protocol `{text}`: use `helper` or `ot`")),
+        }
+    }
+}
 
 /// What joins the parties.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,20 +108,22 @@ impl FromStr for Threads {
     }
 }
 
-/// The roles of the parties: E0, E1 and H are parties 0, 1 and 2.
+/// The roles of the parties of the helper protocol: E0, E1 and H are parties 0, 1 and 2.
 pub(crate) fn roles() -> Roles {
     let [e0, e1, dealer] = PartyId::ALL;
     Roles { evaluators: [e0, e1], dealer }
 }
 
-/// A training by three parties whose rows are shared already.
+/// A training by three parties that have joined and whose rows are shared already. With [`Protocol::Ot`] the base transfers
+/// are done, too.
 ///
-/// Between two calls of [`Training::steps`] all parties are at the same step, so that what the dealer runs ahead is paid
+/// Between two calls of [`Training::steps`] all parties are at the same step, so that what a dealer runs ahead is paid
 /// for in the call that uses it.
 pub struct Session {
+    protocol: Protocol,
     parties: Vec<Party>,
-    /// Traffic that each party saw before the first step, and up to now.
-    traffic: [(Cost, Cost); PartyId::COUNT],
+    /// Traffic that each party saw so far.
+    traffic: [Cost; PartyId::COUNT],
     steps: u64,
 }
 
@@ -90,18 +140,29 @@ impl Session {
     ///
     /// # Errors
     /// A job or rows that do not fit, or parties that cannot join.
-    pub fn start(link: Link, threads: Threads, job: &TrainingJob, data: &DataSets) -> Result<Session> {
+    pub fn start(
+        protocol: Protocol,
+        link: Link,
+        threads: Threads,
+        job: &TrainingJob,
+        data: &DataSets,
+    ) -> Result<Session> {
         // As the node does at its start.
         tercet_share::allocation::keep_freed_memory();
         let keys = [EphemeralKey::generate()?, EphemeralKey::generate()?, EphemeralKey::generate()?];
+        let cast = Cast { protocol, threads, job, data };
         let parties = match link {
-            Link::Memory => in_memory(threads, job, data, keys)?,
-            Link::Quic => over_quic(threads, job, data, keys)?,
+            Link::Memory => in_memory(cast, keys)?,
+            Link::Quic => over_quic(cast, keys)?,
         };
-        let mut session = Session { parties, traffic: Default::default(), steps: 0 };
-        let shared = session.answers()?;
-        session.traffic = shared.map(|cost| (cost, cost));
+        let mut session = Session { protocol, parties, traffic: Default::default(), steps: 0 };
+        session.traffic = session.answers()?;
         Ok(session)
+    }
+
+    /// What the parties speak.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Steps so far.
@@ -109,9 +170,9 @@ impl Session {
         self.steps
     }
 
-    /// Rounds and bytes of all steps so far, as each party's meter saw them: its own links only.
+    /// Rounds and bytes so far, from the joining of the parties on, as each party's meter saw them: its own links only.
     pub fn traffic(&self) -> [Cost; PartyId::COUNT] {
-        self.traffic.map(|(before, now)| now - before)
+        self.traffic
     }
 
     /// Ends the session in good order.
@@ -152,40 +213,38 @@ impl Training for Session {
         for party in &self.parties {
             party.orders.send(steps).map_err(|_| anyhow!("party {} ended early", party.name))?;
         }
-        let now = self.answers()?;
+        self.traffic = self.answers()?;
         let taken = began.elapsed();
-        self.traffic.iter_mut().zip(now).for_each(|(traffic, now)| traffic.1 = now);
         self.steps += steps;
         Ok(taken)
     }
 }
 
-fn in_memory(
+/// What all parties are given.
+#[derive(Clone, Copy)]
+struct Cast<'a> {
+    protocol: Protocol,
     threads: Threads,
-    job: &TrainingJob,
-    data: &DataSets,
-    keys: [EphemeralKey; PartyId::COUNT],
-) -> Result<Vec<Party>> {
+    job: &'a TrainingJob,
+    data: &'a DataSets,
+}
+
+fn in_memory(cast: Cast<'_>, keys: [EphemeralKey; PartyId::COUNT]) -> Result<Vec<Party>> {
     let options = memory::Options {
         keys: std::array::from_fn(|i| keys[i].public().to_vec()),
         ..memory::Options::default()
     };
     // Nobody checks certificates in memory: any three different identities do.
     let identities = [[1; 32], [2; 32], [3; 32]];
-    let mesh = memory::mesh_with(NAMES, options)?;
+    let mesh = memory::mesh_with(cast.protocol.names(), options)?;
     let joins = mesh.map(|transport| move || Ok(transport));
-    spawn(threads, job, data, keys, identities, joins)
+    spawn(cast, keys, identities, joins)
 }
 
-fn over_quic(
-    threads: Threads,
-    job: &TrainingJob,
-    data: &DataSets,
-    keys: [EphemeralKey; PartyId::COUNT],
-) -> Result<Vec<Party>> {
+fn over_quic(cast: Cast<'_>, keys: [EphemeralKey; PartyId::COUNT]) -> Result<Vec<Party>> {
     let mut entries = Vec::with_capacity(PartyId::COUNT);
     let mut listeners = Vec::with_capacity(PartyId::COUNT);
-    for name in NAMES {
+    for name in cast.protocol.names() {
         let identity = identity::generate(name)?;
         let fingerprint = identity.fingerprint();
         let listener = QuicListener::bind(identity, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -209,23 +268,22 @@ fn over_quic(
         move || Ok(listener.connect(&roster, opening, quic::Options::default())?)
     });
     let joins = joins.collect::<Vec<_>>();
-    spawn(threads, job, data, keys, identities, joins)
+    spawn(cast, keys, identities, joins)
 }
 
 /// One thread a party; `joins` give each its transport, in its own thread.
 fn spawn<T: Transport + 'static>(
-    threads: Threads,
-    job: &TrainingJob,
-    data: &DataSets,
+    cast: Cast<'_>,
     keys: [EphemeralKey; PartyId::COUNT],
     identities: [[u8; 32]; PartyId::COUNT],
     joins: impl IntoIterator<Item = impl FnOnce() -> Result<T> + Send + 'static>,
 ) -> Result<Vec<Party>> {
-    let parties = joins.into_iter().zip(keys).zip(NAMES).enumerate().map(|(index, ((join, key), name))| {
+    let named = joins.into_iter().zip(keys).zip(cast.protocol.names());
+    let parties = named.enumerate().map(|(index, ((join, key), name))| {
         let (orders, ordered) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
-        let (job, data) = (job.clone(), seen_by(data, index));
-        let pool = match threads {
+        let (protocol, job, data) = (cast.protocol, cast.job.clone(), seen_by(cast.data, index));
+        let pool = match cast.threads {
             Threads::Shared => None,
             Threads::Each(n) => {
                 let named = move |i| format!("{name}-{i}");
@@ -233,14 +291,15 @@ fn spawn<T: Transport + 'static>(
             }
         };
         let play = move || {
-            let role = join().and_then(|transport| {
-                Ok(join_session(transport, roles(), key, identities, Policy::default())?)
-            });
-            match role {
-                Ok(Role::Evaluator(engine)) => {
+            let joined = join().and_then(|transport| Joined::new(protocol, transport, key, identities));
+            match joined {
+                Ok(Joined::Helper(Role::Evaluator(engine))) => {
                     train(*engine, &job, data, &ordered, &answer).map(|e| e.map(|e| e.into_transport()))
                 }
-                Ok(Role::Dealer(engine)) => {
+                Ok(Joined::Helper(Role::Dealer(engine))) => {
+                    train(*engine, &job, data, &ordered, &answer).map(|e| e.map(|e| e.into_transport()))
+                }
+                Ok(Joined::Ot(engine)) => {
                     train(*engine, &job, data, &ordered, &answer).map(|e| e.map(|e| e.into_transport()))
                 }
                 Err(error) => {
@@ -261,6 +320,34 @@ fn spawn<T: Transport + 'static>(
         Ok(Party { name, orders, answers, thread })
     });
     parties.collect()
+}
+
+/// The engine of a party.
+enum Joined<T> {
+    Helper(Role<T>),
+    Ot(Box<Evaluator<T, OtSource>>),
+}
+
+impl<T: Transport> Joined<T> {
+    fn new(
+        protocol: Protocol,
+        transport: T,
+        key: EphemeralKey,
+        identities: [[u8; 32]; PartyId::COUNT],
+    ) -> Result<Joined<T>> {
+        let policy = Policy::default();
+        Ok(match protocol {
+            Protocol::Helper => {
+                Joined::Helper(tercet_helper::join_session(transport, roles(), key, identities, policy)?)
+            }
+            Protocol::Ot => {
+                let field = FieldBits::default();
+                let engine =
+                    tercet_ot::preprocessing::join_session(transport, field, key, identities, policy)?;
+                Joined::Ot(Box::new(engine))
+            }
+        })
+    }
 }
 
 /// Makes the ordered steps until there are no more orders; `None` after an error, which went to the session.
