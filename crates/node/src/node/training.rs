@@ -42,7 +42,7 @@ pub(super) struct Accounts {
     pub(super) openings: Vec<OpeningRecord>,
     /// From the handshake's end to the shares of all rows.
     pub(super) sharing: Duration,
-    /// What this party waited for preprocessing while it was online.
+    /// What preprocessing took of the training, evaluations included.
     pub(super) preprocessing: Duration,
 }
 
@@ -163,6 +163,7 @@ fn train<E: Session>(engine: E, job: &Job, rows: DataSets, with: Surroundings<'_
     let begun = Instant::now();
     let mut trainer = Trainer::new(engine, &job.training, rows).map_err(Error::from)?;
     let sharing = begun.elapsed();
+    let before = trainer.engine().preprocessing();
     status.tick(|state| state.steps = trainer.steps());
     if let Some(keeping) = &mut keeping {
         trainer.keep_every(keeping.every);
@@ -183,7 +184,7 @@ fn train<E: Session>(engine: E, job: &Job, rows: DataSets, with: Surroundings<'_
         meter: engine.transport().meter().snapshot(),
         openings: engine.openings().to_vec(),
         sharing,
-        preprocessing: engine.preprocessing(),
+        preprocessing: engine.preprocessing().saturating_sub(before),
     };
     let ended = ended.map_err(|source| TrainError::Stopped { step: status.now().step, source });
     let outcome = match result.and_then(|outcome| ended.map(|()| outcome)) {

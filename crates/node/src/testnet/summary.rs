@@ -102,7 +102,7 @@ impl Summary {
             steps: evaluator.steps,
             seconds_sharing: last_begun.seconds.sharing,
             seconds_training: last_begun.seconds.training,
-            seconds_preprocessing: evaluator.seconds.preprocessing,
+            seconds_preprocessing: last_begun.seconds.preprocessing,
             seconds_total: ran.seconds,
             float_seconds_training: float.seconds,
             bytes_sent: records.iter().map(|record| record.bytes.sent).collect(),
@@ -142,6 +142,7 @@ impl fmt::Display for Summary {
         )?;
         if self.seconds_preprocessing > 0.0 {
             row("of it preprocessing", &text::seconds(self.seconds_preprocessing), "")?;
+            row("of it online", &text::seconds(self.seconds_training - self.seconds_preprocessing), "")?;
         }
         row("steps per second", &rate(self.seconds_training), &rate(self.float_seconds_training))?;
         row("steps", &text::grouped(self.steps), &text::grouped(self.steps))?;
