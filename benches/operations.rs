@@ -39,7 +39,7 @@ impl Program for Operation {
                 Operation::Relu => drop(e.relu(&[Relu { truncate: truncate(Ring::FULL), width: 32 }])?),
                 Operation::Gate => drop(e.gate(&[Gate { truncate: truncate(Ring::FULL), bit: &bit }])?),
                 Operation::Nonnegative => {
-                    drop(e.nonnegative(&[Sign { value: &x, width: 32, out: None }], &[])?)
+                    drop(e.nonnegative(&[Sign { value: &x, width: 32, out: None, cuts: &[0.0] }], &[])?)
                 }
                 Operation::Argmax => drop(e.argmax(&x, 4, 32, Ring::FULL)?),
                 Operation::MatMul => drop(e.product(&Bilinear::MATMUL, &x, &x)?),

@@ -148,8 +148,9 @@ impl Guard {
             ends.push(engine.add(value, &bound, false)?);
             ends.push(engine.add(&bound, value, true)?);
         }
-        let whole =
-            |value| -> Sign<'_, E::Masked> { Sign { value, width: value.meta().ring.bits(), out: None } };
+        let whole = |value| -> Sign<'_, E::Masked> {
+            Sign { value, width: value.meta().ring.bits(), out: None, cuts: &[0.0] }
+        };
         let (inside, _) = engine.nonnegative(&ends.iter().map(whole).collect::<Vec<_>>(), &[])?;
         // Elements outside; less one, that is below 0 if there is none.
         let mut counts = Vec::with_capacity(values.len());
@@ -166,7 +167,12 @@ impl Guard {
             some.push(engine.add(count, &one, true)?);
         }
         let width = |w: &Watched<E>| usize::BITS - (4 * w.value.meta().len()).leading_zeros() + 1;
-        let signs = some.iter().zip(watched).map(|(value, w)| Sign { value, width: width(w), out: None });
+        let signs = some.iter().zip(watched).map(|(value, w)| Sign {
+            value,
+            width: width(w),
+            out: None,
+            cuts: &[0.0],
+        });
         let (breached, _) = engine.nonnegative(&signs.collect::<Vec<_>>(), &[])?;
         let term = [Term { coefficient: 1.0, powers: vec![1] }];
         let bits = breached.iter().map(|bit| engine.polynomial(&[Var::Bit(bit)], &term, 0));

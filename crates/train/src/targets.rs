@@ -21,7 +21,7 @@ pub(crate) fn met<E: Engine>(
     let needed_value = engine.public(&Tensor::filled(meta.rows, meta.cols, needed_value), meta)?;
     let over = engine.add(&count, &needed_value, true)?;
     let width = meta.frac + (usize::BITS - rows.leading_zeros()) + 2;
-    let (bits, _) = engine.nonnegative(&[Sign { value: &over, width, out: None }], &[])?;
+    let (bits, _) = engine.nonnegative(&[Sign { value: &over, width, out: None, cuts: &[0.0] }], &[])?;
     let bit = only("a comparison", bits)?;
     // 1 for a miss: an engine that only counts opens zeros, and goes on to count the model's opening.
     let terms = [(1.0, 0), (-1.0, 1)].map(|(coefficient, power)| Term { coefficient, powers: vec![power] });

@@ -279,12 +279,13 @@ impl Engine for ClearEngine {
         signs: &[Sign<'_, ClearMasked>],
         ride: &[Truncate<'_, ClearOffset>],
     ) -> Result<(Vec<ClearBit>, Vec<ClearMasked>), EngineError> {
-        let bits = signs
+        let bits = checks::signs(signs)?
             .iter()
-            .map(|s| {
-                let facts = checks::sign(&s.value.meta(), s.width, s.out)?;
-                let values: Vec<i64> = s.value.0.signed().collect();
-                self.compare("comparison", &facts, &values, s.width, &s.value.0.doubt)
+            .map(|cut| {
+                let s = &signs[cut.sign];
+                let at = s.value.meta().ring.signed(cut.at);
+                let values: Vec<i64> = s.value.0.signed().map(|v| v.wrapping_sub(at)).collect();
+                self.compare("comparison", &cut.bit, &values, s.width, &s.value.0.doubt)
             })
             .collect::<Result<_, _>>()?;
         Ok((bits, self.truncate(ride)?))

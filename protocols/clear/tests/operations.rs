@@ -76,7 +76,7 @@ proptest! {
     fn signs_and_largest_entries_are_those_of_the_integers(values in prop::collection::vec(-40i64..40, 12)) {
         let mut engine = ClearEngine::new(Policy::default()).strict();
         let x = integers(&mut engine, &values, 0, ring(20));
-        let (bits, _) = engine.nonnegative(&[Sign { value: &x, width: 8, out: None }], &[]).unwrap();
+        let (bits, _) = engine.nonnegative(&[Sign { value: &x, width: 8, out: None, cuts: &[0.0] }], &[]).unwrap();
         let largest = engine.argmax(&x, 4, 8, Ring::FULL).unwrap();
         for (i, &v) in values.iter().enumerate() {
             prop_assert_eq!(bits[0].bits().bit(i), u64::from(v >= 0));
@@ -91,7 +91,7 @@ proptest! {
         let mut engine = ClearEngine::new(Policy::default()).strict();
         let x = integers(&mut engine, &values, 4, Ring::FULL);
         let y = integers(&mut engine, &[3, -5, 0, 7], 6, ring(60));
-        let (bits, _) = engine.nonnegative(&[Sign { value: &x, width: 12, out: None }], &[]).unwrap();
+        let (bits, _) = engine.nonnegative(&[Sign { value: &x, width: 12, out: None, cuts: &[0.0] }], &[]).unwrap();
         let terms = [
             Term { coefficient: f64::from(c) / 4.0, powers: vec![2, 1, 1] },
             Term { coefficient: -1.5, powers: vec![0, 0, 0] },
@@ -164,7 +164,8 @@ fn linear_maps_and_rows_keep_their_order() {
     assert_eq!(signed(&sums), vec![3, 7, 11, 15]);
     let reread = engine.reread(&x, 4).unwrap();
     assert_eq!(reread.decode().as_slice().unwrap(), &[0.0625, 0.125, 0.1875, 0.25]);
-    let (bits, _) = engine.nonnegative(&[Sign { value: &x, width: 4, out: None }], &[]).unwrap();
+    let (bits, _) =
+        engine.nonnegative(&[Sign { value: &x, width: 4, out: None, cuts: &[0.0] }], &[]).unwrap();
     let repeated = engine.linear_bit(&bits[0], &Linear::RepeatCols(2)).unwrap();
     assert_eq!((repeated.bits().len(), repeated.meta().shape()), (8, (1, 8)));
     assert!(engine.linear_bit(&bits[0], &Linear::SumCols).is_err());
@@ -200,12 +201,13 @@ fn mismatches_are_refused() {
         let truncate = Truncate { value: &lifted, shift: 8, out: ring(4) };
         assert!(engine.relu(&[Relu { truncate, width }]).is_err(), "width {width}");
     }
-    assert!(engine.nonnegative(&[Sign { value: &narrow, width: 13, out: None }], &[]).is_err());
+    assert!(engine.nonnegative(&[Sign { value: &narrow, width: 13, out: None, cuts: &[0.0] }], &[]).is_err());
     assert!(engine.argmax(&x, 0, 10, Ring::FULL).is_err());
     assert!(engine.argmax(&wide, 2, 10, Ring::FULL).is_err());
     assert!(engine.argmax(&x, 2, 65, Ring::FULL).is_err());
 
-    let (bits, _) = engine.nonnegative(&[Sign { value: &wide, width: 13, out: None }], &[]).unwrap();
+    let (bits, _) =
+        engine.nonnegative(&[Sign { value: &wide, width: 13, out: None, cuts: &[0.0] }], &[]).unwrap();
     let value = engine.lift(&x).unwrap();
     let truncate = Truncate { value: &value, shift: 2, out: Ring::FULL };
     assert!(matches!(engine.gate(&[Gate { truncate, bit: &bits[0] }]), Err(EngineError::Shapes { .. })));
@@ -215,7 +217,8 @@ fn mismatches_are_refused() {
 fn polynomials_that_cannot_be_encoded_are_refused() {
     let mut engine = lenient();
     let x = integers(&mut engine, &[1, 2], 10, Ring::FULL);
-    let (bits, _) = engine.nonnegative(&[Sign { value: &x, width: 13, out: None }], &[]).unwrap();
+    let (bits, _) =
+        engine.nonnegative(&[Sign { value: &x, width: 13, out: None, cuts: &[0.0] }], &[]).unwrap();
     let mut refused = |powers: &[u32], coefficient: f64, frac: u32| {
         let term = Term { coefficient, powers: powers.to_vec() };
         engine.polynomial(&[Var::Masked(&x), Var::Bit(&bits[0])], &[term], frac).is_err()
@@ -305,7 +308,8 @@ fn a_bit_zero_takes_doubt_away() {
     let (policy, opening) = open_model();
     let mut engine = ClearEngine::new(policy).strict();
     let selector = integers(&mut engine, &[-1, 1], 0, Ring::FULL);
-    let (bits, _) = engine.nonnegative(&[Sign { value: &selector, width: 3, out: None }], &[]).unwrap();
+    let (bits, _) =
+        engine.nonnegative(&[Sign { value: &selector, width: 3, out: None, cuts: &[0.0] }], &[]).unwrap();
     let x = integers(&mut engine, &[1 << 62, 64], 10, Ring::FULL);
     let lifted = engine.lift(&x).unwrap();
     let truncate = Truncate { value: &lifted, shift: 5, out: Ring::FULL };
@@ -326,7 +330,7 @@ fn a_bit_zero_takes_doubt_away() {
 fn comparisons_out_of_width_are_violations() {
     let mut engine = lenient();
     let x = integers(&mut engine, &[127, 128, -128, -127], 0, Ring::FULL);
-    engine.nonnegative(&[Sign { value: &x, width: 8, out: None }], &[]).unwrap();
+    engine.nonnegative(&[Sign { value: &x, width: 8, out: None, cuts: &[0.0] }], &[]).unwrap();
     assert_eq!((engine.violations()[0].seen_in, engine.violations()[0].elements), ("comparison", 2));
     engine.argmax(&x, 2, 8, Ring::FULL).unwrap();
     assert_eq!(engine.violations().len(), 1, "127 and 128 differ by one");
@@ -338,8 +342,11 @@ fn comparisons_out_of_width_are_violations() {
     engine.relu(&[Relu { truncate, width: 7 }]).unwrap();
     assert_eq!((engine.violations()[2].seen_in, engine.violations()[2].elements), ("ReLU", 3));
     let mut strict = ClearEngine::new(Policy::default()).strict();
-    let error =
-        strict.nonnegative(&[Sign { value: &x, width: 8, out: None }], &[]).err().unwrap().to_string();
+    let error = strict
+        .nonnegative(&[Sign { value: &x, width: 8, out: None, cuts: &[0.0] }], &[])
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("comparison"), "{error}");
 }
 

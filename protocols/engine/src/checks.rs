@@ -5,7 +5,7 @@
 
 use tercet_share::{Bilinear, Linear, Ring, Tensor, fixed};
 
-use crate::{EngineError, Input, Meta, Opening, Party, Shared, Term, Var};
+use crate::{EngineError, Input, Meta, Opening, Party, Shared, Sign, Term, Var};
 
 /// Number of parties.
 pub const PARTIES: usize = 3;
@@ -233,10 +233,30 @@ pub fn gate(x: &Meta, shift: u32, out: Ring, bits: &Meta) -> Result<Meta, Engine
     Ok(value)
 }
 
-/// A comparison with zero: facts of the bits, in the ring `out` or that of `x`. `2 ≤ width ≤ ring`.
-pub fn sign(x: &Meta, width: u32, out: Option<Ring>) -> Result<Meta, EngineError> {
-    comparison("a comparison with zero", width, x.ring.bits())?;
-    Ok(bit(x.rows, x.cols, out.unwrap_or(x.ring)))
+/// One comparison of a batch.
+pub struct Cut {
+    /// The place of its [`Sign`] in the batch.
+    pub sign: usize,
+    /// The threshold in the value's ring.
+    pub at: u64,
+    /// Whether it is another threshold of the value before.
+    pub again: bool,
+    /// Facts of the bits.
+    pub bit: Meta,
+}
+
+/// Comparisons with thresholds, in the order of their bits. `2 ≤ width ≤ ring`; thresholds fit the values.
+pub fn signs<M: Shared>(signs: &[Sign<'_, M>]) -> Result<Vec<Cut>, EngineError> {
+    let mut cuts = Vec::new();
+    for (place, sign) in signs.iter().enumerate() {
+        let x = sign.value.meta();
+        comparison("a comparison", sign.width, x.ring.bits())?;
+        let bit = bit(x.rows, x.cols, sign.out.unwrap_or(x.ring));
+        for (i, cut) in sign.cuts.iter().enumerate() {
+            cuts.push(Cut { sign: place, at: fixed::encode(*cut, x.frac, x.ring)?, again: i > 0, bit });
+        }
+    }
+    Ok(cuts)
 }
 
 /// Largest entries in runs of `group` columns: facts of the bits, in the ring `out`. `group` divides the columns;

@@ -52,14 +52,16 @@ pub struct Gate<'a, O, B> {
     pub bit: &'a B,
 }
 
-/// One comparison of a masked value with zero.
+/// Comparisons of a masked value with public thresholds.
 pub struct Sign<'a, M> {
     /// The value.
     pub value: &'a M,
-    /// Comparison width: needs |v| < 2^(width−1) in units of the last place, and width at most the value's ring.
+    /// Comparison width: needs |v − cut| < 2^(width−1) in units of the last place, and width at most the value's ring.
     pub width: u32,
-    /// Ring in which products with the bit need it; that of the value if none is given.
+    /// Ring in which products with the bits need them; that of the value if none is given.
     pub out: Option<Ring>,
+    /// The thresholds, each for a bit [v ≥ cut]. All are compared with what is dealt for one.
+    pub cuts: &'a [f64],
 }
 
 /// A variable of a polynomial.
@@ -193,7 +195,8 @@ pub trait Engine {
     fn gate(&mut self, batch: &[Gate<'_, Self::Offset, Self::Bit>])
     -> Result<Vec<Self::Masked>, EngineError>;
 
-    /// The bits [v ≥ 0], each in the ring that its [`Sign`] says; `ride` is truncated in the same rounds.
+    /// The bits [v ≥ cut] of all cuts of all values in order, each in the ring that its [`Sign`] says; `ride` is truncated in the
+    /// same rounds.
     fn nonnegative(
         &mut self,
         signs: &[Sign<'_, Self::Masked>],

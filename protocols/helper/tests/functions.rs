@@ -51,7 +51,7 @@ impl Program for Applied {
             Function::Max => functions::max(e, &x, self.cols, 8)?,
             Function::Abs => functions::abs(e, &x, 8)?,
             Function::Select => {
-                let sign = tercet_engine::Sign { value: &x, width: 26, out: None };
+                let sign = tercet_engine::Sign { value: &x, width: 26, out: None, cuts: &[0.0] };
                 let bit = e.nonnegative(&[sign], &[])?.0.swap_remove(0);
                 let twice = e.add(&x, &x, false)?;
                 functions::select(e, &bit, &twice, &x)?

@@ -33,7 +33,10 @@ impl Program for Everything {
         e.truncate_offset(&[(&z, 20)])?;
         let product = e.product(&Bilinear::Hadamard, &x0, &x2)?;
         e.remask(&[&product])?;
-        e.nonnegative(&[Sign { value: &x1, width: 48, out: None }], &[truncate(full)])?;
+        e.nonnegative(
+            &[Sign { value: &x1, width: 48, out: None, cuts: &[0.0, 1.5, -2.0] }],
+            &[truncate(full)],
+        )?;
         e.argmax(&x2, 10, 48, Ring::FULL)?;
         let cube = e.polynomial(
             &[Var::Masked(&x0), Var::Masked(&x1)],

@@ -4,7 +4,11 @@
 //! deals XOR shares of the one-hot vector of each of its 4-bit blocks; both evaluators know m, so that "less" and "equal" of a block
 //! are inner products with public tables, hence local. A join over the blocks finishes: one round for up to five
 //! blocks, two for more.
+//!
+//! Several public thresholds of one value: x − t = (m − t) − λ has the same mask, so the same one-hot blocks serve all of them. What is
+//! looked up in them is local, and what is opened of it has masks of its own for every threshold.
 
+use tercet_engine::{Shared, Sign, checks::Cut};
 use tercet_share::{PackedBits, kernel::DigitTables};
 
 use crate::{
@@ -38,6 +42,8 @@ pub fn tables(width: u32, top: bool) -> DigitTables {
 pub struct ComparePlan {
     /// Number of comparisons.
     pub n: usize,
+    /// Whether the values have the masks of the batch before, whose one-hot blocks serve these comparisons too.
+    pub again: bool,
     /// Shift and width of each block, top first.
     pub blocks: Vec<(u32, u32)>,
     /// First round: one or two groups of neighbouring blocks, with the index of each group's first block.
@@ -61,7 +67,16 @@ impl ComparePlan {
                 (vec![top, low], Some(JoinPlan::new(2, vec![vec![0b11]])))
             }
         };
-        ComparePlan { n, blocks, groups, last }
+        ComparePlan { n, again: false, blocks, groups, last }
+    }
+
+    /// The plans of `cuts`, for values that `signs` say.
+    pub fn of_cuts<M: Shared>(cuts: &[Cut], signs: &[Sign<'_, M>]) -> Vec<ComparePlan> {
+        let plan = |cut: &Cut| ComparePlan {
+            again: cut.again,
+            ..ComparePlan::new(cut.bit.len(), signs[cut.sign].width)
+        };
+        cuts.iter().map(plan).collect()
     }
 
     /// Bits of the comparison.
@@ -69,9 +84,14 @@ impl ComparePlan {
         self.blocks.iter().map(|b| b.1).sum()
     }
 
+    /// The blocks that are dealt one-hot vectors: none if those of the batch before serve.
+    pub fn dealt_blocks(&self) -> &[(u32, u32)] {
+        if self.again { &[] } else { &self.blocks }
+    }
+
     /// Dealt parts: one-hot blocks, then the monomials of each join.
     pub fn parts(&self, parts: &mut Vec<Part>) {
-        parts.extend(self.blocks.iter().map(|&(_, width)| Part::OneHot { n: self.n, width }));
+        parts.extend(self.dealt_blocks().iter().map(|&(_, width)| Part::OneHot { n: self.n, width }));
         for plan in self.joins() {
             plan.parts(self.n, parts);
         }

@@ -365,11 +365,9 @@ impl<C: Charge> Engine for CostEngine<C> {
         signs: &[Sign<'_, Shape>],
         ride: &[Truncate<'_, Shape>],
     ) -> Result<(Vec<Shape>, Vec<Shape>), EngineError> {
-        let (mut plans, mut bits) = (Vec::new(), Vec::new());
-        for s in signs {
-            bits.push(Shape::secret(checks::sign(&s.value.meta, s.width, s.out)?));
-            plans.push(ComparePlan::new(s.value.meta.len(), s.width));
-        }
+        let cuts = checks::signs(signs)?;
+        let plans = ComparePlan::of_cuts(&cuts, signs);
+        let bits: Vec<_> = cuts.iter().map(|cut| Shape::secret(cut.bit)).collect();
         let riders = Self::plans(ride)?;
         let mut compare = Self::join_rounds(&plans);
         compare.push(plans.iter().map(|p| PackedBits::wire_bytes(p.n)).sum());

@@ -135,7 +135,8 @@ impl JoinPlan {
 impl ComparePlan {
     /// Recipes of [`ComparePlan::parts`]; `pads` holds the purpose of the first pad of every join.
     pub fn recipes<'a>(&self, of: &Digits<'a>, pads: &[u64], out: &mut Vec<Recipe<'a>>) {
-        out.extend(self.blocks.iter().map(|&(shift, width)| Recipe::OneHot { of: of.clone(), shift, width }));
+        let blocks = self.dealt_blocks().iter();
+        out.extend(blocks.map(|&(shift, width)| Recipe::OneHot { of: of.clone(), shift, width }));
         for (join, &first) in self.joins().zip(pads) {
             join.recipes(first, out);
         }

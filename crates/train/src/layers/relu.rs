@@ -32,8 +32,9 @@ impl<E: Engine> Layer<E> for ReluLayer<E> {
             }
             x => {
                 let x = x.finish(cx, cx.plan.ring)?;
-                let (bits, _) =
-                    cx.engine.nonnegative(&[Sign { value: &x, width: cx.plan.width, out: None }], &[])?;
+                let (bits, _) = cx
+                    .engine
+                    .nonnegative(&[Sign { value: &x, width: cx.plan.width, out: None, cuts: &[0.0] }], &[])?;
                 let bit = only("a ReLU", bits)?;
                 (gate_finished(cx.engine, &x, &bit)?, bit)
             }

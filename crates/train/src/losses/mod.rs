@@ -64,7 +64,8 @@ pub(crate) fn correct<E: Engine>(
         } else {
             outputs.clone()
         };
-        let (bits, _) = cx.engine.nonnegative(&[Sign { value: &above, width, out: None }], &[])?;
+        let (bits, _) =
+            cx.engine.nonnegative(&[Sign { value: &above, width, out: None, cuts: &[0.0] }], &[])?;
         let bit = only("a comparison", bits)?;
         // 1 − b − t + 2bt: both or neither.
         let terms = [(1.0, [0, 0]), (-1.0, [1, 0]), (-1.0, [0, 1]), (2.0, [1, 1])];

@@ -119,7 +119,8 @@ pub(super) fn enforced<E: Engine>(
     let safe = constant(engine, room.meta(), margin(keep))?;
     let room = engine.add(&room, &safe, true)?;
     let width = keep + whole_bits + 3;
-    let (bits, _) = engine.nonnegative(&[Sign { value: &room, width, out: Some(Ring::FULL) }], &[])?;
+    let (bits, _) =
+        engine.nonnegative(&[Sign { value: &room, width, out: Some(Ring::FULL), cuts: &[0.0] }], &[])?;
     let within = only("a comparison", bits)?;
     let kept = times_bit(engine, c, &within)?;
     only("a re-masking", engine.remask(&[&kept])?)

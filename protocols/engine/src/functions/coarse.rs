@@ -143,10 +143,10 @@ impl CoarseRoot {
                 .map(|v| Ok(Truncate { out: left(v)?, ..full(v.shift) }))
                 .collect::<Result<_, EngineError>>()?;
             let opened = engine.truncate(&narrow)?;
-            let shifted = self.shifted(engine, &opened)?;
+            let cuts: Vec<_> = (0..opened.len()).map(|v| self.cuts_of(v)).collect();
             let width = |x: &E::Masked| (x.meta().frac as i32 + self.radicand.high + 1).max(2) as u32;
-            let signs: Vec<_> =
-                shifted.iter().map(|x| Sign { value: x, width: width(x), out: Some(Ring::FULL) }).collect();
+            let sign = |(x, cuts)| Sign { value: x, width: width(x), out: Some(Ring::FULL), cuts };
+            let signs: Vec<_> = opened.iter().zip(cuts.iter().map(Vec::as_slice)).map(sign).collect();
             engine.nonnegative(&signs, &all())?
         };
         let value = values.pop().ok_or_else(super::missing)?;
@@ -184,19 +184,9 @@ impl CoarseRoot {
         self.beginnings().skip(usize::from(!self.radicand.floor))
     }
 
-    /// The variables less their thresholds.
-    fn shifted<E: Engine>(
-        &self,
-        engine: &mut E,
-        opened: &[E::Masked],
-    ) -> Result<Vec<E::Masked>, EngineError> {
-        let mut shifted = Vec::new();
-        for (v, cut) in self.cuts() {
-            let x = opened.get(v).ok_or_else(super::missing)?;
-            let cut = constant(engine, cut - self.radicand.plus, x.meta())?;
-            shifted.push(engine.add(x, &cut, true)?);
-        }
-        Ok(shifted)
+    /// The thresholds of variable `v`, in its units.
+    fn cuts_of(&self, v: usize) -> Vec<f64> {
+        self.cuts().filter(|(of, _)| *of == v).map(|(_, cut)| cut - self.radicand.plus).collect()
     }
 
     /// The root, from the variables and the bits of the thresholds.

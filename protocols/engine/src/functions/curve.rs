@@ -3,7 +3,7 @@
 use tercet_share::fixed::MAX_FRAC;
 
 use super::{
-    comparison_width, constant, drop_to,
+    comparison_width, drop_to,
     fit::fit,
     pieces::{encodable, join},
 };
@@ -127,14 +127,8 @@ pub(super) fn evaluate<E: Engine>(
     // x and a threshold of the other sign differ by more than either.
     let one_sided = curves.iter().all(|c| c.domain_has_one_sign());
     let width = comparison_width(frac, if one_sided { whole_bits } else { whole_bits + 1 });
-    let mut shifted = Vec::new();
-    for cut in curves.iter().flat_map(|c| &c.cuts) {
-        let cut = constant(engine, *cut, x.meta())?;
-        shifted.push(engine.add(&x, &cut, true)?);
-    }
-    let signs: Vec<Sign<'_, E::Masked>> =
-        shifted.iter().map(|value| Sign { value, width, out: None }).collect();
-    let (bits, _) = engine.nonnegative(&signs, &[])?;
+    let cuts: Vec<f64> = curves.iter().flat_map(|c| &c.cuts).copied().collect();
+    let (bits, _) = engine.nonnegative(&[Sign { value: &x, width, out: None, cuts: &cuts }], &[])?;
     let mut rest = bits.as_slice();
     let mut results = Vec::new();
     for (curve, fitted) in curves.iter().zip(&fitted) {

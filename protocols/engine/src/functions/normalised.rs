@@ -7,7 +7,7 @@
 use tercet_share::{Ring, fixed::MAX_FRAC};
 
 use super::{
-    constant, finish,
+    finish,
     fit::{fit, pow2},
     pieces::{encodable, join},
 };
@@ -87,15 +87,10 @@ fn evaluate<E: Engine>(
     let (frac_v, frac, pieces) = plan(curve, meta.ring, low, high)?;
 
     // One bit per power of two inside of the domain.
-    let mut shifted = Vec::new();
-    for j in low + 1..high {
-        let cut = constant(engine, pow2(j), meta)?;
-        shifted.push(engine.add(x, &cut, true)?);
-    }
+    let cuts: Vec<f64> = (low + 1..high).map(pow2).collect();
     let width = (meta.frac as i32 + high + 1).max(2) as u32;
-    let signs: Vec<Sign<'_, E::Masked>> =
-        shifted.iter().map(|value| Sign { value, width, out: None }).collect();
-    let bits = if signs.is_empty() { Vec::new() } else { engine.nonnegative(&signs, &[])?.0 };
+    let sign = Sign { value: x, width, out: None, cuts: &cuts };
+    let bits = if cuts.is_empty() { Vec::new() } else { engine.nonnegative(&[sign], &[])?.0 };
 
     // v = x · 2^−(j+1) with a factor that is linear in the bits, exact.
     let frac_product = (meta.frac + high.max(0) as u32).max(frac_v + 1);

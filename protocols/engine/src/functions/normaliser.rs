@@ -11,7 +11,7 @@
 use tercet_share::{Linear, Ring};
 
 use super::{
-    constant, finish,
+    finish,
     fit::{fit, pow2},
     pieces::join,
     single,
@@ -158,15 +158,9 @@ fn thresholds<E: Engine>(
     octaves: u32,
     out: Ring,
 ) -> Result<Vec<E::Bit>, EngineError> {
-    let meta = x.meta();
-    let mut shifted = Vec::new();
-    for i in 1..count {
-        let cut = constant(engine, pow2(-((octaves * i) as i32)), meta)?;
-        shifted.push(engine.add(x, &cut, true)?);
-    }
-    let signs: Vec<Sign<'_, E::Masked>> =
-        shifted.iter().map(|value| Sign { value, width: meta.frac + 1, out: Some(out) }).collect();
-    if signs.is_empty() { Ok(Vec::new()) } else { Ok(engine.nonnegative(&signs, &[])?.0) }
+    let cuts: Vec<f64> = (1..count).map(|i| pow2(-((octaves * i) as i32))).collect();
+    let sign = Sign { value: x, width: x.meta().frac + 1, out: Some(out), cuts: &cuts };
+    if cuts.is_empty() { Ok(Vec::new()) } else { Ok(engine.nonnegative(&[sign], &[])?.0) }
 }
 
 /// step^i, where i is the number of thresholds above x, times `of` if there is one, at the scale of `of`. Half-finished.

@@ -36,7 +36,7 @@ pub fn max<E: Engine>(
 /// |x|, for |x| < 2^`whole_bits`. Exact. Rounds: those of one comparison.
 pub fn abs<E: Engine>(engine: &mut E, x: &E::Masked, whole_bits: u32) -> Result<E::Offset, EngineError> {
     let width = comparison_width(x.meta().frac, whole_bits);
-    let (bits, _) = engine.nonnegative(&[Sign { value: x, width, out: None }], &[])?;
+    let (bits, _) = engine.nonnegative(&[Sign { value: x, width, out: None, cuts: &[0.0] }], &[])?;
     let bit = single(bits)?;
     let mut twice = times_bit(engine, &bit, x, 2.0)?;
     let x = engine.lift(x)?;

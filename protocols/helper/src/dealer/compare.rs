@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tercet_engine::{EngineError, Meta, Shared, Sign, Truncate, checks};
+use tercet_engine::{EngineError, Sign, Truncate, checks};
 use tercet_net::Transport;
 use tercet_share::{PackedBits, Ring};
 
@@ -38,7 +38,8 @@ impl Comparison {
 
     /// One-hot blocks of λ and the joins' monomials of item `i`.
     pub(super) fn one_hot(&self, i: usize, plan: &ComparePlan, lambda: &[u64], values: &mut Vec<Value>) {
-        values.extend(plan.blocks.iter().map(|&(shift, width)| Value::one_hot(lambda, shift, width)));
+        let blocks = plan.dealt_blocks().iter();
+        values.extend(blocks.map(|&(shift, width)| Value::one_hot(lambda, shift, width)));
         for (join, pads) in plan.joins().zip(&self.pads[i]) {
             monomials(join, pads, values);
         }
@@ -67,16 +68,10 @@ impl<T: Transport> Dealer<T> {
         signs: &[Sign<'_, Masked>],
         ride: &[Truncate<'_, Offset>],
     ) -> Result<(Vec<Bit>, Vec<Masked>), EngineError> {
-        let mut metas: Vec<Meta> = Vec::with_capacity(signs.len());
-        for s in signs {
-            metas.push(checks::sign(&s.value.meta(), s.width, s.out)?);
-        }
-        let plans: Vec<_> = signs.iter().map(|s| ComparePlan::new(s.value.meta().len(), s.width)).collect();
+        let cuts = checks::signs(signs)?;
+        let plans = ComparePlan::of_cuts(&cuts, signs);
         let riders = Self::plans(ride)?;
-        let widths = signs.iter().zip(&metas);
-        let widths: Vec<u64> =
-            widths.flat_map(|(s, m)| [m.len() as u64, s.width.into(), m.ring.bits().into()]).collect();
-        let label = labels::truncations("nonnegative", &riders).with(&widths);
+        let label = labels::comparisons(&plans, &cuts, &riders);
         self.begin();
         let mut masks = Vec::with_capacity(riders.len());
         for (plan, t) in riders.iter().zip(ride) {
@@ -84,11 +79,15 @@ impl<T: Transport> Dealer<T> {
         }
         let comparison = Comparison::prepare(self, &plans)?;
         let mut values = Vec::new();
-        for (i, (plan, s)) in plans.iter().zip(signs).enumerate() {
-            comparison.one_hot(i, plan, &elements(&s.value.lambda, plan.n), &mut values);
+        for (i, (plan, cut)) in plans.iter().zip(&cuts).enumerate() {
+            let lambda = match cut.again {
+                true => Vec::new(),
+                false => elements(&signs[cut.sign].value.lambda, plan.n),
+            };
+            comparison.one_hot(i, plan, &lambda, &mut values);
         }
-        for (i, meta) in metas.iter().enumerate() {
-            values.push(Value::elements(comparison.lambda_b(i).expand(), meta.ring.bits()));
+        for (i, cut) in cuts.iter().enumerate() {
+            values.push(Value::elements(comparison.lambda_b(i).expand(), cut.bit.ring.bits()));
         }
         Self::trunc_values(&riders, &masks, &mut values);
         self.deal(label, values)?;
@@ -96,8 +95,8 @@ impl<T: Transport> Dealer<T> {
         let bits = comparison
             .into_lambda_b()
             .into_iter()
-            .zip(metas)
-            .map(|(lb, meta)| Bit { meta, lb: Arc::new(lb) });
+            .zip(&cuts)
+            .map(|(lb, cut)| Bit { meta: cut.bit, lb: Arc::new(lb) });
         Ok((bits.collect(), outputs))
     }
 

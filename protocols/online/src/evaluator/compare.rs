@@ -28,7 +28,8 @@ struct Item {
     pads: Vec<Vec<PackedBits>>,
     /// Shares of the monomials of each join, in order.
     monomials: Vec<Vec<PackedBits>>,
-    one_hot: Vec<Vec<u16>>,
+    /// The same for all thresholds of a value.
+    one_hot: Arc<Vec<Vec<u16>>>,
     lambda_b: PackedBits,
     less: Vec<PackedBits>,
     equal: Vec<PackedBits>,
@@ -62,25 +63,33 @@ impl Comparison {
 
     /// Reads the dealt one-hot blocks and monomials.
     pub(super) fn read(&mut self, plans: &[ComparePlan], dealt: &mut IntoIter<Dealt>) {
+        let mut one_hot = Arc::default();
         for (item, plan) in self.items.iter_mut().zip(plans) {
-            item.one_hot = plan.blocks.iter().map(|_| next(dealt).one_hot()).collect();
+            if !plan.again {
+                one_hot = Arc::new(plan.dealt_blocks().iter().map(|_| next(dealt).one_hot()).collect());
+            }
+            item.one_hot = Arc::clone(&one_hot);
             item.monomials =
                 plan.joins().map(|j| (0..j.monomial_count()).map(|_| next(dealt).bits()).collect()).collect();
         }
     }
 
     /// Local: "less" and "equal" of every block from the public m of each item.
-    pub(super) fn digits(&mut self, plans: &[ComparePlan], public: &[&[u64]]) {
+    pub(super) fn digits<'a>(
+        &mut self,
+        plans: &[ComparePlan],
+        public: impl IntoIterator<Item = Cow<'a, [u64]>>,
+    ) {
         for ((item, plan), m) in self.items.iter_mut().zip(plans).zip(public) {
             for (j, &(shift, width)) in plan.blocks.iter().enumerate() {
                 let words = plan.n.div_ceil(64);
                 let (mut less, mut equal) = (vec![0; words], vec![0; words]);
                 let t = tables(width, j == 0);
-                kernel::compare_digits(m, shift, width, &item.one_hot[j], &t, &mut less, &mut equal);
+                kernel::compare_digits(&m, shift, width, &item.one_hot[j], &t, &mut less, &mut equal);
                 item.less.push(PackedBits::from_words(plan.n, less));
                 item.equal.push(PackedBits::from_words(plan.n, equal));
             }
-            item.one_hot.clear();
+            item.one_hot = Arc::default();
             if plan.groups.is_empty() {
                 item.negative = item.less[0].clone();
             }
@@ -195,19 +204,13 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         signs: &[Sign<'_, Masked>],
         ride: &[Truncate<'_, Offset>],
     ) -> Result<(Vec<Bit>, Vec<Masked>), EngineError> {
-        let mut metas = Vec::with_capacity(signs.len());
-        for s in signs {
-            metas.push(checks::sign(&s.value.meta(), s.width, s.out)?);
-        }
-        let plans: Vec<_> = signs.iter().map(|s| ComparePlan::new(s.value.meta().len(), s.width)).collect();
+        let cuts = checks::signs(signs)?;
+        let plans = ComparePlan::of_cuts(&cuts, signs);
         let riders = ride
             .iter()
             .map(|t| TruncPlan::new(&t.value.meta(), t.shift, t.out))
             .collect::<Result<Vec<_>, _>>()?;
-        let widths = signs.iter().zip(&metas);
-        let widths: Vec<u64> =
-            widths.flat_map(|(s, m)| [m.len() as u64, s.width.into(), m.ring.bits().into()]).collect();
-        let label = labels::truncations("nonnegative", &riders).with(&widths);
+        let label = labels::comparisons(&plans, &cuts, &riders);
         self.begin();
         let first = self.first();
 
@@ -215,24 +218,21 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
         let mut comparison = Comparison::prepare(self, &plans)?;
         let mut parts = Vec::new();
         plans.iter().for_each(|p| p.parts(&mut parts));
-        parts.extend(metas.iter().map(|m| Part::Elements { n: m.len(), bits: m.ring.bits() }));
+        parts.extend(cuts.iter().map(|c| Part::Elements { n: c.bit.len(), bits: c.bit.ring.bits() }));
         riders.iter().for_each(|p| p.parts(&mut parts));
-        let masks = || signs.iter().map(|s| mask(s.value));
+        let masks = || cuts.iter().map(|c| mask(signs[c.sign].value));
         let mut dealt = self.deal(label, &parts, || recipes::signs(&plans, masks(), &riders))?;
         comparison.read(&plans, &mut dealt);
         let lbs: Vec<_> = plans.iter().map(|_| next(&mut dealt).elements()).collect();
-        let zeros: Vec<Option<Vec<u64>>> =
-            signs.iter().map(|s| s.value.m.is_none().then(|| vec![0; s.value.meta.len()])).collect();
-        let public: Vec<&[u64]> = signs
-            .iter()
-            .zip(&zeros)
-            .map(|(s, z)| match (&s.value.m, z) {
-                (Some(m), _) => m.data(),
-                (None, Some(z)) => z.as_slice(),
-                (None, None) => &[],
-            })
-            .collect();
-        comparison.digits(&plans, &public);
+        let public = cuts.iter().map(|c| {
+            let x = signs[c.sign].value;
+            let mut m = x.m.as_ref().map_or_else(|| vec![0; x.meta.len()].into(), |m| Cow::from(m.data()));
+            if c.at != 0 {
+                kernel::add_scalar(m.to_mut(), c.at.wrapping_neg());
+            }
+            m
+        });
+        comparison.digits(&plans, public);
 
         // The riders' two rounds go out with the first two rounds of the comparison.
         let mut rider_pieces = Some(rider_pieces);
@@ -304,8 +304,8 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
             .into_iter()
             .flatten()
             .zip(lbs)
-            .zip(metas)
-            .map(|((beta, lb), meta)| bit(meta, beta, lb))
+            .zip(&cuts)
+            .map(|((beta, lb), cut)| bit(cut.bit, beta, lb))
             .collect();
         Ok((bits, values))
     }
@@ -346,7 +346,7 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
             Some(m) => plan.differences(m.data()),
             None => vec![0; plan.comparisons()],
         };
-        comparison.digits(&compare, &[&differences]);
+        comparison.digits(&compare, [Cow::from(differences)]);
         self.join_rounds(&mut comparison, &compare, label)?;
         let wins = comparison.shares(first).pop().unwrap_or_default();
 

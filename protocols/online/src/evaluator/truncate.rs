@@ -321,8 +321,7 @@ impl<T: Transport, S: Source<T>> Evaluator<T, S> {
             .collect();
 
         // Rounds 2 and 3 (or 2 alone): the join. Then β, one bit each.
-        let public: Vec<&[u64]> = opened.iter().map(|o| o.a.as_slice()).collect();
-        comparison.digits(&signs, &public);
+        comparison.digits(&signs, opened.iter().map(|o| o.a.as_slice().into()));
         self.join_rounds(&mut comparison, &signs, label)?;
         let result = comparison.result_pieces(self.first());
         let betas: Vec<_> = self.open(label.with(&[9]), result)?.into_iter().map(Piece::bits).collect();

@@ -22,6 +22,7 @@ pub enum Operation {
     Relu(u32),
     Gate,
     Nonnegative(u32),
+    NonnegativeCuts(u32),
     NonnegativeWithRider,
     Argmax(usize),
     Polynomial,
@@ -83,11 +84,15 @@ impl Program for Metered {
             Operation::Relu(width) => drop(e.relu(&[Relu { truncate: truncate(full), width }])?),
             Operation::Gate => drop(e.gate(&[Gate { truncate: truncate(full), bit: &bits }])?),
             Operation::Nonnegative(width) => {
-                drop(e.nonnegative(&[Sign { value: &x, width, out: None }], &[])?)
+                drop(e.nonnegative(&[Sign { value: &x, width, out: None, cuts: &[0.0] }], &[])?)
+            }
+            Operation::NonnegativeCuts(cuts) => {
+                let cuts: Vec<f64> = (0..cuts).map(f64::from).collect();
+                drop(e.nonnegative(&[Sign { value: &x, width: 44, out: None, cuts: &cuts }], &[])?)
             }
             Operation::NonnegativeWithRider => {
                 drop(e.nonnegative(
-                    &[Sign { value: &x, width: 44, out: Some(Ring::new(50)?) }],
+                    &[Sign { value: &x, width: 44, out: Some(Ring::new(50)?), cuts: &[0.0] }],
                     &[truncate(full), truncate(Ring::new(40)?)],
                 )?);
             }
@@ -125,6 +130,7 @@ pub fn all() -> Vec<Operation> {
         Nonnegative(4),
         Nonnegative(20),
         Nonnegative(64),
+        NonnegativeCuts(5),
         NonnegativeWithRider,
         Argmax(2),
         Argmax(5),

@@ -101,7 +101,8 @@ impl Program for Signs {
 
     fn run<E: Engine>(&self, e: &mut E) -> Result<Opened, EngineError> {
         let x = share(e, 1, &self.values, column(self.values.len(), 0, self.ring))?;
-        let (bits, _) = e.nonnegative(&[Sign { value: &x, width: self.width, out: None }], &[])?;
+        let (bits, _) =
+            e.nonnegative(&[Sign { value: &x, width: self.width, out: None, cuts: &[0.0] }], &[])?;
         let b = bit_value(e, &bits[0])?;
         reveal(e, &[(&b, 0)])
     }
@@ -130,6 +131,53 @@ fn signs_are_exact() {
     assert!(count >= (10_000_000 / crate::FEWER / crate::FEWER) as u64);
 }
 
+struct Cuts {
+    values: [Vec<i64>; 2],
+    cuts: [Vec<f64>; 2],
+}
+
+impl Program for Cuts {
+    type Output = Opened;
+
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Opened, EngineError> {
+        let [x, y] = &self.values;
+        let x = share(e, 0, x, column(x.len(), 4, 64))?;
+        let y = share(e, 1, y, column(y.len(), 0, 40))?;
+        let [cuts_x, cuts_y] = &self.cuts;
+        let signs = [
+            Sign { value: &x, width: 64, out: None, cuts: cuts_x },
+            Sign { value: &y, width: 18, out: Some(Ring::new(50)?), cuts: cuts_y },
+            Sign { value: &y, width: 18, out: None, cuts: &[] },
+        ];
+        let (bits, _) = e.nonnegative(&signs, &[])?;
+        let values = bits.iter().map(|bit| bit_value(e, bit)).collect::<Result<Vec<_>, _>>()?;
+        let values: Vec<_> = values.iter().map(|value| (value, 0)).collect();
+        reveal(e, &values)
+    }
+}
+
+#[test]
+fn every_threshold_of_a_value_is_compared_exactly() {
+    let mut rng = TestRng(11);
+    let cuts = [vec![-3.5, 0.0, 0.0625, 1e9], vec![0.0, 700.0, -700.0, 1.0, 1.0]];
+    let scaled = [16.0, 1.0];
+    let bounds = [1i64 << 40, 1 << 16];
+    let values: [Vec<i64>; 2] = [0, 1].map(|i| {
+        let near = cuts[i].iter().flat_map(|cut| [-1, 0, 1].map(|by| (cut * scaled[i]) as i64 + by));
+        let mut values: Vec<i64> = near.collect();
+        values.resize_with(2000 / crate::FEWER, || rng.signed(bounds[i]));
+        values
+    });
+    let program = Cuts { values, cuts };
+    let opened = local::run(&program, &open_all()).unwrap()[0].take().unwrap();
+    let expected =
+        program.values.iter().zip(&program.cuts).zip(scaled).flat_map(|((values, cuts), scale)| {
+            cuts.iter().map(move |cut| values.iter().map(|v| i64::from(*v as f64 >= cut * scale)).collect())
+        });
+    let expected: Vec<Vec<i64>> = expected.collect();
+    assert_eq!(opened, expected);
+}
+
 struct Riders {
     signs: Vec<i64>,
     ride: Vec<i64>,
@@ -145,7 +193,8 @@ impl Program for Riders {
             Truncate { value: &z, shift: 20, out: Ring::FULL },
             Truncate { value: &z, shift: 20, out: Ring::new(40)? },
         ];
-        let (bits, truncated) = e.nonnegative(&[Sign { value: &x, width: 40, out: None }], &ride)?;
+        let (bits, truncated) =
+            e.nonnegative(&[Sign { value: &x, width: 40, out: None, cuts: &[0.0] }], &ride)?;
         let b = bit_value(e, &bits[0])?;
         reveal(e, &[(&b, 0), (&truncated[0], 0), (&truncated[1], 0)])
     }
@@ -213,7 +262,7 @@ impl Program for Polynomials {
         let n = self.x.len();
         let x = share(e, 0, &self.x, column(n, 0, 64))?;
         let y = share(e, 2, &self.y, column(n, 0, 64))?;
-        let (bits, _) = e.nonnegative(&[Sign { value: &y, width: 20, out: None }], &[])?;
+        let (bits, _) = e.nonnegative(&[Sign { value: &y, width: 20, out: None, cuts: &[0.0] }], &[])?;
         let term = |c: f64, p: &[u32]| Term { coefficient: c, powers: p.to_vec() };
         let terms =
             [term(3.0, &[2, 1, 1]), term(-2.0, &[1, 0, 1]), term(5.0, &[0, 3, 0]), term(7.0, &[0, 0, 0])];

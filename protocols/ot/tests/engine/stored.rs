@@ -55,7 +55,7 @@ fn program<E: Engine>(e: &mut E, secret: &[i64]) -> Result<Option<Vec<Vec<i64>>>
     let (y, b) = e.relu(&[Relu { truncate: truncate(full), width: 30 }])?.swap_remove(0);
     let g = e.gate(&[Gate { truncate: truncate(full), bit: &b }])?.swap_remove(0);
     let s = e.truncate(&[truncate(Ring::new(44)?)])?.swap_remove(0);
-    let (signs, _) = e.nonnegative(&[Sign { value: &x, width: 40, out: None }], &[])?;
+    let (signs, _) = e.nonnegative(&[Sign { value: &x, width: 40, out: None, cuts: &[0.0] }], &[])?;
     let best = e.argmax(&x, 4, 40, Ring::FULL)?;
     let terms = [Term { coefficient: 1.0, powers: vec![2, 1, 1] }];
     let cube = e.polynomial(&[Var::Masked(&x), Var::Bit(&signs[0]), Var::Bit(&best)], &terms, 0)?;

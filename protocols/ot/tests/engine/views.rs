@@ -32,7 +32,10 @@ impl Program for Everything {
         e.truncate_offset(&[(&z, 20)])?;
         let product = e.product(&Bilinear::Hadamard, &x, &y)?;
         e.remask(&[&product])?;
-        e.nonnegative(&[Sign { value: &x, width: 48, out: None }], &[truncate(full)])?;
+        e.nonnegative(
+            &[Sign { value: &x, width: 48, out: None, cuts: &[0.0, 1.5, -2.0] }],
+            &[truncate(full)],
+        )?;
         e.argmax(&x, 10, 20, Ring::FULL)?;
         let terms = [Term { coefficient: 1.0, powers: vec![2, 1] }];
         let cube = e.polynomial(&[Var::Masked(&x), Var::Masked(&y)], &terms, 48)?;
