@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{
-    BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+    BatchSize, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group,
+    criterion_main,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -131,10 +132,16 @@ fn extension_per_core(c: &mut Criterion) {
     }
     // From correlated to random transfers: the same for every k.
     let (mut sender, mut receiver) = setup(field(TRIPLE_FIELD)).expect("both are honest");
-    let (chosen, message) = receiver.extend(&choices, TRANSFERS).expect("enough choices");
-    let pairs = sender.extend(TRANSFERS, &message).expect("the receiver is honest");
-    group.bench_function("receiver, hash alone", |b| core.install(|| b.iter(|| chosen.messages())));
-    group.bench_function("sender, hash alone", |b| core.install(|| b.iter(|| pairs.messages())));
+    let mut batch = || {
+        let (chosen, message) = receiver.extend(&choices, TRANSFERS).expect("enough choices");
+        (chosen, sender.extend(TRANSFERS, &message).expect("the receiver is honest"))
+    };
+    group.bench_function("receiver, hash alone", |b| {
+        core.install(|| b.iter_batched(|| batch().0, |rows| rows.messages(), BatchSize::PerIteration));
+    });
+    group.bench_function("sender, hash alone", |b| {
+        core.install(|| b.iter_batched(|| batch().1, |rows| rows.messages(), BatchSize::PerIteration));
+    });
     group.finish();
 }
 

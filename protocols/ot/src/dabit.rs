@@ -10,7 +10,7 @@
 use crate::channel::Channel;
 use crate::error::{OtError, same_length};
 use crate::extension::FieldBits;
-use crate::link::{Cost, Link};
+use crate::link::Link;
 use crate::product::{CrossProduct, Moduli, Selections};
 use crate::secret::Secret;
 use crate::triples::random_bits;
@@ -74,13 +74,28 @@ pub fn to_ring<C: Channel>(
     Ok(values)
 }
 
-/// What [`to_ring`] sends to all peers together (not to each) for the party at position `rank` among `parties`.
-/// Modulo 2 alone it sends nothing: both sharings are the same.
-pub fn to_ring_cost(rank: usize, parties: usize, moduli: Moduli, field: FieldBits, count: usize) -> Cost {
+/// Traffic of one party, whose messages to its peers differ in size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TotalCost {
+    /// Bytes that this party sends to all peers together.
+    pub bytes: u64,
+    /// Rounds: the longest chain of dependent messages.
+    pub rounds: u64,
+}
+
+/// What [`to_ring`] sends for the party at position `rank` among `parties`. Modulo 2 alone it sends nothing: both sharings
+/// are the same.
+pub fn to_ring_cost(
+    rank: usize,
+    parties: usize,
+    moduli: Moduli,
+    field: FieldBits,
+    count: usize,
+) -> TotalCost {
     let (choices, corrections) = to_ring_messages(moduli, field, count);
     let batches = if is_binary(moduli) { 0 } else { count.div_ceil(moduli.chunk()) };
     let bytes = rank as u64 * choices + (parties - 1 - rank) as u64 * corrections;
-    Cost { bytes_per_peer: bytes, rounds: (batches * parties) as u64 }
+    TotalCost { bytes, rounds: (batches * parties) as u64 }
 }
 
 /// Bytes of choice bits to each earlier party, and of corrections to each later one.

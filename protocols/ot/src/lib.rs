@@ -53,5 +53,5 @@ pub mod times_bits;
 pub mod triples;
 
 pub use error::{ChannelError, OtError};
-pub use secret::{Secret, fresh_rng};
+pub use secret::{LocalRng, Secret, fresh_rng};
 pub use session::Context;

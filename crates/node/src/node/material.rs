@@ -107,9 +107,9 @@ fn make(config: &NodeConfig, job: &Path, console: &Console) -> Result<()> {
     progress.finish();
     outcome?;
     let (transport, recorder) = trainer.into_engine().into_parts();
+    let (transport, bytes) = recorder.finish(transport)?;
     let transport = transport.into_inner();
     let sent = sent(&transport);
-    let bytes = recorder.finish()?;
     Box::new(transport).close()?;
     tracing::info!(
         "`{}` holds {} of material in {}, made in {:.2} s, {} sent",

@@ -35,9 +35,9 @@ impl SenderRows {
         self.rows.len()
     }
 
-    /// The rows q: correlated transfers. Use either these or the hashed messages of a batch, not both.
-    pub fn correlated(&self) -> &[u128] {
-        &self.rows
+    /// The rows q: correlated transfers. A batch gives either these or its hashed messages, so both take it.
+    pub fn correlated(self) -> Secret<u128> {
+        self.rows
     }
 
     /// The offset Δ, the same for every batch of a link. Secret.
@@ -53,7 +53,7 @@ impl SenderRows {
     }
 
     /// Both random messages of every transfer.
-    pub fn messages(&self) -> [Secret<u128>; 2] {
+    pub fn messages(self) -> [Secret<u128>; 2] {
         let mut zero = Secret::zeros(self.len());
         let mut one = Secret::zeros(self.len());
         zero.par_chunks_mut(TASK)
@@ -71,9 +71,9 @@ impl ReceiverRows {
         self.rows.len()
     }
 
-    /// The rows t: correlated transfers. Use either these or the hashed messages of a batch, not both.
-    pub fn correlated(&self) -> &[u128] {
-        &self.rows
+    /// The rows t: correlated transfers. A batch gives either these or its hashed messages, so both take it.
+    pub fn correlated(self) -> Secret<u128> {
+        self.rows
     }
 
     /// The chosen message of transfers `first .. first + chosen.len()`: H(t).
@@ -82,7 +82,7 @@ impl ReceiverRows {
     }
 
     /// The chosen random message of every transfer.
-    pub fn messages(&self) -> Secret<u128> {
+    pub fn messages(self) -> Secret<u128> {
         let mut chosen = Secret::zeros(self.len());
         chosen.par_chunks_mut(TASK).enumerate().for_each(|(task, chosen)| self.pads(task * TASK, chosen));
         chosen

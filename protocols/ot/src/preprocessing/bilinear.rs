@@ -161,7 +161,9 @@ fn owned_matmul<B: Correlations>(
 }
 
 fn gathered(x: &Tensor, rows: &[usize]) -> Tensor {
-    let data = rows.iter().flat_map(|&row| x.row(row)).copied().collect();
+    // Never grown, so that no copy of secret values stays behind.
+    let mut data = Vec::with_capacity(rows.len() * x.cols());
+    rows.iter().for_each(|&row| data.extend_from_slice(x.row(row)));
     Tensor::from_vec(rows.len(), x.cols(), data)
 }
 

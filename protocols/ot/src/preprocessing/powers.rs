@@ -58,11 +58,8 @@ pub(super) fn products<B: Correlations>(
             .map(|(_, bits, rest)| Selection { ring, bits: bits.words(), values: &made[rest] })
             .collect();
         let selected = if selections.is_empty() { Vec::new() } else { by.times_bits(&selections)? };
-        let side = |of: &dyn Fn(usize) -> Secret<u64>| {
-            Secret::new((0..values.len()).flat_map(|i| of(i).to_vec()).collect::<Vec<u64>>())
-        };
-        let left = side(&|i| reduced(values[i].1, ring));
-        let right = side(&|i| reduced(&made[&values[i].2], ring));
+        let left = joined(ring, n, values.iter().map(|(_, share, _)| *share));
+        let right = joined(ring, n, values.iter().map(|(.., rest)| &*made[rest]));
         let multiplied = by.multiply(ring, &left, &right)?;
         made.extend(bits.into_iter().map(|(powers, ..)| powers).zip(selected));
         let multiplied = multiplied.chunks(n.max(1)).map(|share| Secret::new(share.to_vec()));
@@ -80,4 +77,13 @@ fn taken(factors: &[Factor<'_>], powers: &[u32]) -> Option<usize> {
 
 fn reduced(share: &[u64], ring: Ring) -> Secret<u64> {
     Secret::new(share.iter().map(|v| ring.reduce(*v)).collect())
+}
+
+/// Shares of `n` elements, one after the other. Of the right size from the beginning: a vector that grows leaves copies behind.
+fn joined<'a>(ring: Ring, n: usize, shares: impl ExactSizeIterator<Item = &'a [u64]>) -> Secret<u64> {
+    let mut all = Secret::zeros(n * shares.len());
+    for (out, share) in all.chunks_exact_mut(n.max(1)).zip(shares) {
+        out.iter_mut().zip(share).for_each(|(out, v)| *out = ring.reduce(*v));
+    }
+    all
 }

@@ -8,16 +8,14 @@ use tercet_engine::{EngineError, Policy};
 use tercet_net::{Label, PartyId, Transport};
 use tercet_online::Evaluator;
 use tercet_online::wire::Wire;
-use tercet_share::{EphemeralKey, PairEnd, PairKey, PairPrg, ShareError};
-use zeroize::Zeroize;
+use tercet_share::{EphemeralKey, PairEnd, PairPrg, ShareError};
 
 use super::parts::Masks;
 use super::source::OtSource;
 use super::wire::{Links, Offline};
-use crate::error::OtError;
 use crate::extension::FieldBits;
 use crate::link;
-use crate::secret::fresh_rng;
+use crate::secret::{fresh_prg, fresh_rng};
 
 /// Sets up the transfers and builds this party's engine. Two offline rounds; [`link::setup_cost`] bytes to each peer.
 ///
@@ -61,7 +59,7 @@ pub fn join_session<T: Transport>(
         me: me.index() as u8,
         field,
         links,
-        own: own_randomness()?,
+        own: fresh_prg()?,
         pairs,
         op: 0,
         masks: Masks::default(),
@@ -69,13 +67,4 @@ pub fn join_session<T: Transport>(
     };
     let evaluators = PartyId::ALL.to_vec();
     Ok(Evaluator::with_source(wire.into_transport(), source, me.index(), evaluators, None, policy))
-}
-
-/// A generator with a key from the operating system, which nobody else knows.
-fn own_randomness() -> Result<PairPrg, OtError> {
-    let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes).map_err(|_| OtError::NoRandomness)?;
-    let prg = PairPrg::new(PairKey::from_bytes(bytes));
-    bytes.zeroize();
-    Ok(prg)
 }

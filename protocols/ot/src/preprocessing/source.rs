@@ -107,7 +107,7 @@ impl<T: Transport> Source<T> for OtSource {
             for ((pad, high), plan) in pads.iter_mut().zip(made).zip(plans) {
                 kernel::scale_add(pad, 1 << plan.s, high);
             }
-            Ok(())
+            Ok::<_, OtError>(())
         })?;
         self.spent += begun.elapsed();
         Ok(pads)
@@ -153,13 +153,11 @@ impl<T: Transport> Source<T> for OtSource {
     ) -> Result<Option<Tensor>, EngineError> {
         let begun = Instant::now();
         let (me, field) = (self.me, self.field);
-        let mut outcome = Err(EngineError::from(OtError::LinkFailed));
-        self.links.over(wire, |links| {
-            outcome = bilinear::product(&mut Linked { links, me, field }, map, x, owners, y, ring);
-            Ok(())
+        let made = self.links.over(wire, |links| {
+            bilinear::product(&mut Linked { links, me, field }, map, x, owners, y, ring)
         })?;
         self.spent += begun.elapsed();
-        outcome.map(Some)
+        Ok(Some(made))
     }
 
     fn zero_share(

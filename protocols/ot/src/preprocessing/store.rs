@@ -6,8 +6,9 @@
 //!
 //! A store is a folder. `material` holds a public header and sealed frames (ChaCha20-Poly1305); `unused` holds 32 random
 //! bytes, without which the frames cannot be opened. Taking a store renames `unused`, makes that durable, reads it and
-//! deletes it, all before the first frame is opened: whatever happens afterwards, nobody opens them again. A crash can waste
-//! a store, never reuse one. A backup of the folder would break this and must not be restored.
+//! deletes it, all before the first frame is opened: whatever happens afterwards, nobody opens them again. `material` is then
+//! deleted too, and an empty file `used` stays. A crash can waste a store, never reuse one. A backup of the folder would break
+//! this and must not be restored.
 
 mod claim;
 mod error;
@@ -84,13 +85,10 @@ fn record_header(kind: Kind, op: u64, purpose: u64, len: usize) -> [u8; RECORD_H
 /// A store being written.
 struct Writer {
     frames: FrameWriter,
-    /// The first failure; it is reported at the end of the operation that met it.
-    records: u64,
 }
 
 impl Writer {
     fn put(&mut self, kind: Kind, op: u64, purpose: u64, data: &[u8]) -> Result<(), StoreError> {
-        self.records += 1;
         self.frames.write(&record_header(kind, op, purpose, data.len()))?;
         self.frames.write(data)
     }

@@ -52,14 +52,14 @@ impl Links {
         Links { label, states: links.into_iter().map(Link::detach).collect() }
     }
 
-    /// Runs `protocol` on the links over `wire`.
-    pub(super) fn over<T: Transport, R>(
+    /// Runs `protocol` on the links over `wire`. If it fails, no later call gets the links.
+    pub(super) fn over<T: Transport, R, E: From<OtError>>(
         &mut self,
         wire: &mut Wire<T>,
-        protocol: impl FnOnce(&mut [Link<Offline<'_, '_, T>>]) -> Result<R, OtError>,
-    ) -> Result<R, OtError> {
+        protocol: impl FnOnce(&mut [Link<Offline<'_, '_, T>>]) -> Result<R, E>,
+    ) -> Result<R, E> {
         if self.states.is_empty() {
-            return Err(OtError::LinkFailed);
+            return Err(OtError::LinkFailed.into());
         }
         let wire = RefCell::new(wire);
         let mut links = Vec::with_capacity(self.states.len());

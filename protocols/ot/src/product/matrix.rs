@@ -218,8 +218,11 @@ impl CrossProduct for MatrixProduct<'_> {
     fn choices(&self, chunk: usize) -> Secret<u64> {
         let (rows, inner) = self.plan.tiles().at(chunk);
         let stride = self.plan.oriented().inner;
-        let entries: Secret<u64> =
-            Secret::new(rows.flat_map(|row| &self.x[row * stride..][inner.clone()]).copied().collect());
+        // Of the right size from the beginning: a vector that grows leaves copies behind.
+        let mut entries = Secret::zeros(rows.len() * inner.len());
+        for (entries, row) in entries.chunks_exact_mut(inner.len()).zip(rows) {
+            entries.copy_from_slice(&self.x[row * stride..][inner.clone()]);
+        }
         // Trees are punctured by the complement: see `pprf`.
         pack_words(self.plan.ring(), &entries, |x| !x)
     }

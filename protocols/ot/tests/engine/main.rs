@@ -4,6 +4,7 @@ use declared::declared;
 use tercet_ot::preprocessing::local;
 
 mod declared;
+mod failed;
 mod products;
 mod stored;
 mod views;

@@ -1,23 +1,27 @@
 //! Stored material: the same results as on the fly, used once, whatever happens in between.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tercet_engine::{Engine, EngineError, Gate, Meta, Relu, Sign, Term, Truncate, Var};
 use tercet_net::memory::{self, MemoryTransport};
 use tercet_net::{Phase, Transport};
+use tercet_online::Source;
+use tercet_online::plan::TruncPlan;
+use tercet_online::wire::Wire;
+use tercet_ot::OtError;
 use tercet_ot::extension::FieldBits;
 use tercet_ot::preprocessing::join_session;
 use tercet_ot::preprocessing::store::{
-    Binding, Recorder, StoreError, Unspoken, inspect, join_stored_session,
+    Binding, Recorder, StoreError, Stored, Unspoken, inspect, join_stored_session,
 };
 use tercet_share::{Bilinear, EphemeralKey, Ring};
 
-use crate::support::{TestRng, half_finished, integers, open_all, opening, share};
+use crate::support::{TestRng, column, half_finished, integers, open_all, opening, share};
 
 const JOB: [u8; 32] = [9; 32];
 const OWN: &[u8] = b"a secret that lies elsewhere";
@@ -76,34 +80,54 @@ fn closed_folder() -> tempfile::TempDir {
     folder
 }
 
-/// Makes a store for every party under `folder`, from a program on zeros.
-fn preprocess(folder: &Path, n: usize) {
-    let made = parties(|transport, key| {
+/// Records a program on zeros under `folder`, for every party; `stops` leaves before the end.
+fn record(folder: &Path, n: usize, stops: Option<usize>) -> Vec<Result<(), EngineError>> {
+    parties(|transport, key| {
         let me = transport.me().index();
         let transport = Unspoken::new(transport);
         let engine =
             join_session(transport, FieldBits::default(), key, [[1; 32], [2; 32], [3; 32]], open_all())?;
         let folder = folder.join(me.to_string());
-        let mut engine = Recorder::begin(engine, &folder, OWN, &binding(me)).unwrap();
+        let mut engine = Recorder::begin(engine, &folder, OWN, &binding(me)).map_err(OtError::from)?;
         program(&mut engine, &vec![0; n])?;
         let (transport, recorder) = engine.into_parts();
         assert_eq!(transport.meter().snapshot().sent(Phase::Online).payload_bytes, 0);
-        assert!(recorder.finish().unwrap() > 1000);
+        if stops == Some(me) {
+            return Ok(());
+        }
+        let (transport, bytes) = recorder.finish(transport)?;
+        assert!(bytes > 1000);
         Box::new(transport).close().unwrap();
         Ok(())
-    });
-    made.into_iter().for_each(|m| m.unwrap());
+    })
 }
 
-fn consume(folder: &Path, secret: &[i64]) -> Vec<Result<Option<Vec<Vec<i64>>>, EngineError>> {
+/// Makes a store for every party under `folder`.
+fn preprocess(folder: &Path, n: usize) {
+    record(folder, n, None).into_iter().for_each(|made| made.unwrap());
+}
+
+/// Runs the program on `secret` a number of times in one session; returns the last outcome.
+fn consume_times(
+    folder: &Path,
+    secret: &[i64],
+    times: usize,
+) -> Vec<Result<Option<Vec<Vec<i64>>>, EngineError>> {
     parties(|transport, _| {
         let me = transport.me().index();
         let folder = folder.join(me.to_string());
         let mut engine = join_stored_session(transport, &folder, OWN, &binding(me), open_all())?;
-        let out = program(&mut engine, secret)?;
+        let mut out = None;
+        for _ in 0..times {
+            out = program(&mut engine, secret)?;
+        }
         Box::new(engine.into_transport()).close().unwrap();
         Ok(out)
     })
+}
+
+fn consume(folder: &Path, secret: &[i64]) -> Vec<Result<Option<Vec<Vec<i64>>>, EngineError>> {
+    consume_times(folder, secret, 1)
 }
 
 #[test]
@@ -165,6 +189,107 @@ fn a_store_of_another_job_party_session_key_or_size_is_refused() {
     assert!(errors.iter().any(|e| e.contains("it was made for another run")), "{errors:?}");
 }
 
+#[test]
+fn a_run_that_is_longer_than_its_material_is_told_where_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    preprocess(folder.path(), 40);
+    let errors: Vec<String> =
+        consume_times(folder.path(), &[0; 40], 2).into_iter().map(|r| r.unwrap_err().to_string()).collect();
+    let ends = |e: &String| {
+        e.contains("the stored material ends before") && e.contains("it was made for a shorter run")
+    };
+    assert!(errors.iter().any(ends), "{errors:?}");
+}
+
+#[test]
+fn a_mask_drawn_alone_is_recorded_as_one_of_a_batch() {
+    let plan = || TruncPlan::new(&column(5, 30, 64), 8, Ring::FULL).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = parties(|transport, key| {
+        let me = transport.me().index();
+        let engine =
+            join_session(transport, FieldBits::default(), key, [[1; 32], [2; 32], [3; 32]], open_all())?;
+        let engine = Recorder::begin(engine, &folder.path().join(me.to_string()), OWN, &binding(me));
+        let (transport, mut recorder) = engine.map_err(OtError::from)?.into_parts();
+        let mut wire = Wire::new(transport);
+        let alone = recorder.truncation_pad(&mut wire, 1, 0, &plan())?;
+        let batch = recorder.truncation_pads(&mut wire, 2, 0, &[plan()])?;
+        Box::new(recorder.finish(wire.into_transport())?.0).close().unwrap();
+        Ok((alone, batch))
+    });
+    for (party, recorded) in recorded.into_iter().enumerate() {
+        let (alone, batch) = recorded.unwrap();
+        let mut stored = Stored::take(&folder.path().join(party.to_string()), OWN, &binding(party)).unwrap();
+        let [transport, ..] = memory::mesh(["P0", "P1", "P2"]).unwrap();
+        let mut wire = Wire::new(transport);
+        assert_eq!(stored.truncation_pad(&mut wire, 1, 0, &plan()).unwrap(), alone);
+        assert_eq!(stored.truncation_pads(&mut wire, 2, 0, &[plan()]).unwrap(), batch);
+    }
+}
+
+/// The names of what lies in a folder.
+fn files(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_used_store_leaves_a_mark_alone_and_is_replaced_but_an_unused_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = [256; 8];
+    preprocess(folder.path(), secret.len());
+    for refused in record(folder.path(), secret.len(), None) {
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("holds stored material that no run has used"), "{refused}");
+    }
+    for round in 0..2 {
+        consume(folder.path(), &secret).into_iter().for_each(|out| drop(out.unwrap()));
+        for party in 0..3 {
+            let own = folder.path().join(party.to_string());
+            assert_eq!(files(&own), ["used"], "round {round}");
+            let error = inspect(&own, &binding(party)).unwrap_err();
+            assert!(matches!(error, StoreError::Used { .. }), "{error}");
+        }
+        preprocess(folder.path(), secret.len());
+        for party in 0..3 {
+            assert_eq!(files(&folder.path().join(party.to_string())), ["material", "unused"]);
+        }
+    }
+    // What a crash in the middle of a taking left, with the sealed file still there.
+    for party in 0..3 {
+        let own = folder.path().join(party.to_string());
+        fs::rename(own.join("unused"), own.join("taken")).unwrap();
+    }
+    preprocess(folder.path(), secret.len());
+    consume(folder.path(), &secret).into_iter().for_each(|out| drop(out.unwrap()));
+    // A file of somebody else that has the name of the material.
+    let own = folder.path().join("1");
+    for foreign in [&b"short"[..], b"longer than the first bytes of a store"] {
+        fs::write(own.join("material"), foreign).unwrap();
+        let refused = record(folder.path(), secret.len(), None)[1].as_ref().unwrap_err().to_string();
+        assert!(refused.contains("is not stored material"), "{refused}");
+        assert_eq!(fs::read(own.join("material")).unwrap(), foreign);
+    }
+}
+
+#[test]
+fn a_party_that_stops_before_the_end_leaves_no_usable_store_at_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    for stops in 0..3 {
+        let outcomes = record(folder.path(), 8, Some(stops));
+        for party in 0..3 {
+            assert_eq!(outcomes[party].is_err(), party != stops);
+            let own = folder.path().join(party.to_string());
+            let error = inspect(&own, &binding(party)).unwrap_err();
+            assert!(matches!(error, StoreError::Unfinished { .. }), "{error}");
+        }
+    }
+    preprocess(folder.path(), 8);
+    consume(folder.path(), &[256; 8]).into_iter().for_each(|out| drop(out.unwrap()));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_store_is_made_for_its_owner_alone_and_refused_once_it_is_open_to_others() {
@@ -199,65 +324,126 @@ fn a_changed_byte_anywhere_in_the_frames_is_noticed() {
     assert!(results[2].as_ref().unwrap_err().to_string().contains("damaged"));
 }
 
-/// What a process says that took the store.
+/// The environment variable that names a store to a process that takes it.
+const FOLDER: &str = "TERCET_TEST_STORE";
+
+/// What such a process says before and after it takes the store.
+const READY: &str = "ready to take the material";
 const MINE: &str = "the material is mine";
 
-/// Says so on stdout if it takes the store: run as a process of its own.
+/// Waits for a line, takes the store and keeps it open until it is killed: run as a process of its own.
 fn take(folder: &Path) {
-    use tercet_ot::preprocessing::store::Stored;
-    if Stored::take(folder, OWN, &binding(0)).is_ok() {
-        std::io::Write::write_all(&mut std::io::stdout(), MINE.as_bytes()).unwrap();
+    let say = |what: &str| io::stdout().write_all(format!("\n{what}\n").as_bytes()).unwrap();
+    say(READY);
+    io::stdin().read_line(&mut String::new()).unwrap();
+    if let Ok(_held) = Stored::take(folder, OWN, &binding(0)) {
+        say(MINE);
+        loop {
+            thread::park();
+        }
     }
 }
 
-#[test]
-fn no_store_is_taken_twice_across_sigkill_at_any_moment() {
-    const FOLDER: &str = "TERCET_TEST_STORE";
-    if let Some(folder) = std::env::var_os(FOLDER) {
-        take(Path::new(&folder));
-        return;
-    }
-    let source = tempfile::tempdir().unwrap();
-    preprocess(source.path(), 4);
-    let child = |folder: &Path| {
+/// A process that takes a store; killed when it is dropped.
+struct Taker {
+    process: Child,
+    says: Lines<BufReader<ChildStdout>>,
+}
+
+impl Taker {
+    /// Starts it and waits until it is ready.
+    fn start(folder: &Path) -> Taker {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([
             "--exact",
             "stored::no_store_is_taken_twice_across_sigkill_at_any_moment",
             "--nocapture",
         ]);
-        command.env(FOLDER, folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
-    };
-    let taken = |child: &mut std::process::Child| {
-        let out = BufReader::new(child.stdout.take().unwrap());
-        out.lines().filter(|line| line.as_ref().is_ok_and(|l| l.contains(MINE))).count()
-    };
-    let (mut before, mut after) = (0, 0);
-    for round in 0..60u64 {
+        command.env(FOLDER, folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        let says = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut taker = Taker { process, says };
+        assert!(taker.says(READY));
+        taker
+    }
+
+    /// Whether it says this before it ends.
+    fn says(&mut self, what: &str) -> bool {
+        self.says.any(|line| line.is_ok_and(|line| line.contains(what)))
+    }
+
+    fn go(&mut self) {
+        writeln!(self.process.stdin.as_mut().unwrap(), "go").unwrap();
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Taker {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill().and_then(|()| self.process.wait());
+    }
+}
+
+/// How many of two processes that try at once take the store.
+fn taken_by_two(folder: &Path) -> usize {
+    let mut both = [Taker::start(folder), Taker::start(folder)];
+    both.iter_mut().for_each(Taker::go);
+    both.iter_mut().map(|taker| usize::from(taker.says(MINE))).sum()
+}
+
+#[test]
+fn no_store_is_taken_twice_across_sigkill_at_any_moment() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        take(Path::new(&folder));
+        return;
+    }
+    let source = tempfile::tempdir().unwrap();
+    preprocess(source.path(), 4);
+    let copy = || {
         let folder = closed_folder();
         for file in ["material", "unused"] {
             fs::copy(source.path().join("0").join(file), folder.path().join(file)).unwrap();
         }
-        let mut first = child(folder.path());
-        thread::sleep(Duration::from_micros(150 * round));
-        first.kill().unwrap();
-        let one = taken(&mut first);
-        first.wait().unwrap();
-        // Two at once: at most one of them, and none if the first one did.
-        let (mut second, mut third) = (child(folder.path()), child(folder.path()));
-        let others = taken(&mut second) + taken(&mut third);
-        second.wait().unwrap();
-        third.wait().unwrap();
+        folder
+    };
+    // Killed before it begins: one of the others takes the store.
+    let folder = copy();
+    Taker::start(folder.path()).kill();
+    assert_eq!(taken_by_two(folder.path()), 1);
+    let mut longest = Duration::ZERO;
+    for round in 0..30u32 {
+        // Killed while it holds the store: nobody else takes it, before or after.
+        let folder = copy();
+        let mut holder = Taker::start(folder.path());
+        let begun = Instant::now();
+        holder.go();
+        assert!(holder.says(MINE));
+        longest = longest.max(begun.elapsed());
+        if round % 2 == 0 {
+            assert_eq!(taken_by_two(folder.path()), 0, "round {round}: taken while another process holds it");
+        }
+        holder.kill();
+        assert_eq!(taken_by_two(folder.path()), 0, "round {round}: taken after its holder was killed");
+
+        // Killed at some moment of the time that a taking needs.
+        let folder = copy();
+        let mut first = Taker::start(folder.path());
+        first.go();
+        thread::sleep(longest * round / 30);
+        first.kill();
+        let one = usize::from(first.says(MINE));
+        let others = taken_by_two(folder.path());
         assert!(one + others <= 1, "round {round}: taken {one} and {others} times");
-        before += others;
-        after += 1 - others;
     }
-    assert!(before > 0 && after > 0, "killed before {before} and after {after} times: widen the delays");
 }
 
 #[test]
 fn a_store_whose_taking_stopped_after_any_step_is_never_taken_again() {
-    use tercet_ot::preprocessing::store::Stored;
     let source = tempfile::tempdir().unwrap();
     preprocess(source.path(), 4);
     let copy = || {

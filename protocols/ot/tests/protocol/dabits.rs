@@ -15,7 +15,7 @@ fn dabits_are_the_same_bit_in_both_sharings() {
                 let before = party.traffic();
                 made.push(dabit::dabits(&mut party.links, party.me, moduli, n, &mut party.rng)?);
                 let declared = dabit::to_ring_cost(party.me.into(), parties.into(), moduli, field, n);
-                assert_eq!(party.traffic().0 - before.0, declared.bytes_per_peer);
+                assert_eq!(party.traffic().0 - before.0, declared.bytes);
             }
             Ok(made)
         });
@@ -29,12 +29,32 @@ fn dabits_are_the_same_bit_in_both_sharings() {
     }
 }
 
+#[test]
+fn dabits_are_the_same_bit_across_the_end_of_a_batch() {
+    let ring = |bits| Ring::new(bits).unwrap();
+    let n = (1 << 20) + 1;
+    for moduli in [Moduli::same(ring(20)), Moduli::falling(ring(7), 5).unwrap()] {
+        let outputs = run(3, 4, 43, |party| {
+            let made = dabit::dabits(&mut party.links, party.me, moduli, n, &mut party.rng)?;
+            let declared = dabit::to_ring_cost(party.me.into(), 3, moduli, FieldBits::default(), n);
+            assert_eq!(party.traffic().0, declared.bytes);
+            assert!(party.traffic().1 <= declared.rounds && declared.rounds == 6);
+            Ok(made)
+        });
+        let xored = xor(outputs.iter().map(|o| &*o.bits));
+        for j in 0..n {
+            let total = outputs.iter().fold(0u64, |sum, o| sum.wrapping_add(o.values[j]));
+            assert_eq!(moduli.reduce(j, total), xored[j / 64] >> (j % 64) & 1, "{moduli:?}, bit {j}");
+        }
+    }
+}
+
 /// Every kind of moduli with every size.
 fn cases() -> impl Iterator<Item = (Moduli, usize)> {
     let ring = |bits| Ring::new(bits).unwrap();
     let same = [64, 20, 2, 1].map(|bits| Moduli::same(ring(bits)));
     let falling = [(64, 64), (64, 44), (44, 5), (3, 3)].map(|(l, w)| Moduli::falling(ring(l), w).unwrap());
-    same.into_iter().chain(falling).flat_map(|moduli| [1, 65, 5000].map(|n| (moduli, n)))
+    same.into_iter().chain(falling).flat_map(|moduli| [1, 63, 64, 65, 127, 129, 5000].map(|n| (moduli, n)))
 }
 
 #[test]

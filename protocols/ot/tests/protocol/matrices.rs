@@ -78,6 +78,17 @@ fn a_matrix_product_takes_two_rounds_and_one_more_for_each_further_chunk() {
 }
 
 #[test]
+fn the_matrix_triple_of_the_table_takes_as_many_rounds_as_chunks_of_8_mib_need() {
+    let shape = MatrixShape { rows: 128, inner: 784, columns: 128 };
+    for (digit, chunks) in [(1, 512), (2, 256), (4, 128)] {
+        for side in [ChoiceSide::Left, ChoiceSide::Right] {
+            let plan = MatrixPlan::new(shape, Ring::FULL, side, digit).unwrap();
+            assert_eq!(plan.cost(FieldBits::default()).rounds, chunks + 1, "{side:?}, digits of {digit}");
+        }
+    }
+}
+
+#[test]
 fn the_cheapest_plan_chooses_on_the_side_with_fewer_entries() {
     let plan = |rows, columns| {
         let shape = MatrixShape { rows, inner: 100, columns };
@@ -95,6 +106,14 @@ fn plans_out_of_range_are_errors() {
     let plan = |shape, digit| MatrixPlan::new(shape, Ring::FULL, ChoiceSide::Left, digit);
     assert!(plan(shape(0, 1, 1), 1).is_err() && plan(shape(1, 1 << 21, 1), 1).is_err());
     assert!(plan(shape(1 << 20, 1 << 20, 1 << 20), 1).is_err());
+    // Payload rows of 71 MB of corrections; either side of a product with two long ones.
+    let long = 1 << 20;
+    let refused = plan(shape(1, 1, long), 4).unwrap_err().to_string();
+    assert!(refused.contains("the bytes of corrections for one entry"), "{refused}");
+    let cheapest = |shape| MatrixPlan::cheapest(shape, Ring::FULL, FieldBits::default());
+    assert_eq!(cheapest(shape(1, 1, long)).unwrap().side(), ChoiceSide::Right);
+    assert_eq!(cheapest(shape(long, 1, 1)).unwrap().side(), ChoiceSide::Left);
+    assert!(cheapest(shape(long, 1, long)).is_err());
     assert!(plan(shape(1, 1, 1), 0).is_err() && plan(shape(1, 1, 1), 9).is_err());
     assert!(MatrixProduct::new(plan(shape(1, 2, 1), 1).unwrap(), &[1], &[1, 2]).is_err());
     assert!(Ring::new(0).is_err() && Ring::new(65).is_err());

@@ -102,6 +102,57 @@ fn bit_triples_of_any_size_multiply_at_their_declared_cost() {
     }
 }
 
+/// One more than a chunk of transfers holds.
+const PAST_A_CHUNK: usize = (1 << 20) + 1;
+
+#[test]
+fn bit_triples_multiply_across_the_end_of_a_chunk() {
+    let n = PAST_A_CHUNK;
+    let outputs = run(2, 4, 7, |party| {
+        let t = triples::bit_triples(&mut party.links, n, &mut party.rng)?;
+        let mut z = vec![0; n.div_ceil(64)];
+        let declared = exchange_cost(&Ands::new(n, &t.a, &t.b, &mut z)?, party.links[0].field_bits());
+        assert_eq!(declared.rounds, 3);
+        assert_traffic(party.traffic(), declared, 1);
+        Ok(t)
+    });
+    let [a, b, c] = [
+        xor(outputs.iter().map(|o| &*o.a)),
+        xor(outputs.iter().map(|o| &*o.b)),
+        xor(outputs.iter().map(|o| &*o.c)),
+    ];
+    assert!(c.iter().zip(a.iter().zip(&b)).all(|(c, (a, b))| *c == a & b));
+    assert!(a.last().unwrap() >> 1 == 0 && c.last().unwrap() >> 1 == 0);
+}
+
+/// Products of random bits and values between two parties, under moduli of every kind.
+#[test]
+fn selections_multiply_across_the_end_of_a_chunk() {
+    let ring = |bits| Ring::new(bits).unwrap();
+    for moduli in [Moduli::same(ring(20)), Moduli::falling(ring(7), 5).unwrap()] {
+        let outputs = run(2, 4, 8, |party| {
+            let n = PAST_A_CHUNK;
+            let bits: Vec<u64> = (0..n.div_ceil(64)).map(|_| party.rng.next_u64()).collect();
+            let y: Vec<u64> = (0..n).map(|i| moduli.reduce(i, party.rng.next_u64())).collect();
+            let mut z = vec![0; n];
+            let field = party.links[0].field_bits();
+            let mut product = Selections::new(moduli, &bits, &y, &mut z)?;
+            let declared = exchange_cost(&product, field);
+            assert_eq!(declared.rounds, 3);
+            exchange(&mut party.links, &mut product)?;
+            assert_traffic(party.traffic(), declared, 1);
+            Ok((bits, y, z))
+        });
+        let [one, two] = [&outputs[0], &outputs[1]];
+        let bit = |p: &(Vec<u64>, Vec<u64>, Vec<u64>), i: usize| p.0[i / 64] >> (i % 64) & 1;
+        for i in 0..PAST_A_CHUNK {
+            let expected = (bit(one, i) * two.1[i]).wrapping_add(bit(two, i) * one.1[i]);
+            let made = one.2[i].wrapping_add(two.2[i]);
+            assert_eq!(moduli.reduce(i, made), moduli.reduce(i, expected), "{moduli:?}, element {i}");
+        }
+    }
+}
+
 #[test]
 fn selections_multiply_a_bit_by_a_value() {
     let ring = Ring::new(44).unwrap();

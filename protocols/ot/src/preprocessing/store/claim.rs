@@ -14,7 +14,10 @@ pub(super) const UNUSED: &str = "unused";
 /// Its name from the moment it is taken until it is deleted.
 pub(super) const TAKEN: &str = "taken";
 
-/// Bytes of it.
+/// What a store that was taken leaves behind.
+pub(super) const USED: &str = "used";
+
+/// Bytes of `unused`.
 pub(super) const BYTES: usize = 32;
 
 /// Opens a new file that only its owner may read.
@@ -59,6 +62,30 @@ pub(super) fn publish(folder: &Path, secret: &[u8; BYTES]) -> Result<(), StoreEr
     let mut file = create(&path)?;
     file.write_all(secret).and_then(|()| file.sync_all()).map_err(StoreError::io(&path, "written"))?;
     sync_folder(folder)
+}
+
+/// Whether a store was in the folder and somebody took it.
+pub(super) fn was_used(folder: &Path) -> bool {
+    [TAKEN, USED].iter().any(|name| folder.join(name).exists())
+}
+
+/// Deletes a file of the folder, if it is there.
+pub(super) fn remove(folder: &Path, name: &str) -> Result<(), StoreError> {
+    let path = folder.join(name);
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::Io { path, action: "deleted", source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Leaves a mark in place of the sealed file, which nobody can open any more and the taker has open. Not made durable: if the
+/// file comes back, it is as useless.
+pub(super) fn discard(folder: &Path, sealed: &str) -> Result<(), StoreError> {
+    remove(folder, USED)?;
+    create(&folder.join(USED))?;
+    remove(folder, sealed)
 }
 
 /// An error unless nobody has taken the store.

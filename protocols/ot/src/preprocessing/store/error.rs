@@ -34,14 +34,20 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder is not empty.
-    #[error("{} already holds stored material: use it, or name another folder", path.display())]
+    /// The folder holds material that can be used.
+    #[error("{} already holds stored material that no run has used: start `tercet node` at all three parties to use it, or delete the folder and run `tercet preprocess` again", path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,
     },
+    /// A file that is none of ours has the name of the material.
+    #[error("{} is not stored material and is not replaced: name another folder", path.display())]
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+    },
     /// The material was used, perhaps by a run that did not end.
-    #[error("the stored material in {} was used before, and serves one run only, even one that failed: run `tercet preprocess` again with a new folder", path.display())]
+    #[error("the stored material in {} was used before, and serves one run only, even one that failed: run `tercet preprocess` again at all three parties", path.display())]
     Used {
         /// The folder.
         path: PathBuf,

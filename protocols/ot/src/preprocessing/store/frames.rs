@@ -23,6 +23,10 @@ const HEADER: usize = 16 + 32 + 1 + 16;
 const FRAME: usize = 1 << 18;
 const TAG: usize = 16;
 
+/// Frames after which what was written is made durable, 256 MiB: a slow disk then keeps the peers waiting a little all the time,
+/// and not beyond their deadline at the end.
+const DURABLE_FRAMES: u64 = 1 << 10;
+
 /// What everybody may know of a store.
 pub(super) struct Header {
     bytes: [u8; HEADER],
@@ -53,12 +57,27 @@ fn open(folder: &Path) -> Result<File, StoreError> {
         io::ErrorKind::NotFound if folder.join(UNFINISHED).exists() => {
             StoreError::Unfinished { path: folder.to_owned() }
         }
+        io::ErrorKind::NotFound if claim::was_used(folder) => StoreError::Used { path: folder.to_owned() },
         io::ErrorKind::NotFound => StoreError::Missing { path: folder.to_owned() },
         _ => StoreError::Io { path: path.clone(), action: "read", source },
     })?;
     claim::closed(folder)?;
     claim::closed(&path)?;
     Ok(file)
+}
+
+/// An error if there is a file that no store has written.
+fn is_a_store(path: &Path) -> Result<(), StoreError> {
+    let mut magic = [0; 16];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut magic)) {
+        Ok(()) if magic == *MAGIC => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(()) => Err(StoreError::NotAStore { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(StoreError::NotAStore { path: path.to_owned() })
+        }
+        Err(source) => Err(StoreError::Io { path: path.to_owned(), action: "read", source }),
+    }
 }
 
 fn read_header(file: &mut impl Read, folder: &Path, binding: &Binding) -> Result<Header, StoreError> {
@@ -115,7 +134,8 @@ pub(super) struct FrameWriter {
 }
 
 impl FrameWriter {
-    /// Begins a store in a folder that holds none; the folder is made if it is absent.
+    /// Begins a store in a folder that holds none that is unused; the folder is made if it is absent. What a used store left
+    /// is deleted.
     pub(super) fn create(
         folder: &Path,
         own: &[u8],
@@ -123,19 +143,14 @@ impl FrameWriter {
         session: [u8; 16],
     ) -> Result<FrameWriter, StoreError> {
         claim::private_folder(folder)?;
-        if folder.join(MATERIAL).exists()
-            || folder.join(claim::UNUSED).exists()
-            || folder.join(claim::TAKEN).exists()
-        {
+        if folder.join(claim::UNUSED).exists() {
             return Err(StoreError::Occupied { path: folder.to_owned() });
         }
-        let path = folder.join(UNFINISHED);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::Io { path, action: "replaced", source });
-            }
-            _ => {}
+        is_a_store(&folder.join(MATERIAL))?;
+        for left in [claim::TAKEN, claim::USED, MATERIAL, UNFINISHED] {
+            claim::remove(folder, left)?;
         }
+        let path = folder.join(UNFINISHED);
         let mut secret = Zeroizing::new([0; BYTES]);
         getrandom::fill(&mut *secret).map_err(|_| StoreError::NoRandomness)?;
         let header = Header::new(binding, session);
@@ -174,20 +189,30 @@ impl FrameWriter {
         written.map_err(StoreError::io(&self.path, "written"))?;
         self.frame += 1;
         self.buffer.clear();
+        if self.frame.is_multiple_of(DURABLE_FRAMES) {
+            self.make_durable()?;
+        }
         Ok(())
     }
 
-    /// Seals the last frame, makes everything durable, and only then marks the store as unused. Returns its bytes.
-    pub(super) fn finish(mut self) -> Result<u64, StoreError> {
+    fn make_durable(&mut self) -> Result<(), StoreError> {
+        let durable = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        durable.map_err(StoreError::io(&self.path, "written"))
+    }
+
+    /// Seals the last frame and makes everything durable, under the name of an unfinished store. Returns its bytes.
+    pub(super) fn complete(&mut self) -> Result<u64, StoreError> {
         self.seal(true)?;
-        self.file.flush().map_err(StoreError::io(&self.path, "written"))?;
-        self.file.get_ref().sync_all().map_err(StoreError::io(&self.path, "written"))?;
-        let bytes = self.file.get_ref().metadata().map_err(StoreError::io(&self.path, "written"))?.len();
+        self.make_durable()?;
+        Ok(self.file.get_ref().metadata().map_err(StoreError::io(&self.path, "written"))?.len())
+    }
+
+    /// Marks a complete store as unused.
+    pub(super) fn publish(self) -> Result<(), StoreError> {
         let whole = self.folder.join(MATERIAL);
         fs::rename(&self.path, &whole).map_err(StoreError::io(&whole, "written"))?;
         claim::sync_folder(&self.folder)?;
-        claim::publish(&self.folder, &self.secret)?;
-        Ok(bytes)
+        claim::publish(&self.folder, &self.secret)
     }
 }
 
@@ -216,6 +241,7 @@ impl FrameReader {
         let mut file = BufReader::new(open(folder)?);
         let header = read_header(&mut file, folder, binding)?;
         let secret = claim::take(folder)?;
+        claim::discard(folder, MATERIAL)?;
         let key = key(&secret, own, &header);
         Ok(FrameReader {
             path,
@@ -260,7 +286,7 @@ impl FrameReader {
         // A frame does not say whether it is the last: its seal does.
         let mut opened = None;
         for last in [false, true] {
-            let mut bytes = sealed.clone();
+            let mut bytes = Zeroizing::new(sealed.clone());
             let plain = self.key.open_in_place(nonce(self.frame), associated(&self.header, last), &mut bytes);
             if let Ok(plain) = plain {
                 let plain = plain.len();
@@ -273,7 +299,7 @@ impl FrameReader {
         if last && !self.file.fill_buf().map_err(|_| damaged())?.is_empty() {
             return Err(damaged());
         }
-        self.buffer = Zeroizing::new(bytes);
+        self.buffer = bytes;
         self.at = 0;
         self.last = last;
         self.frame += 1;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tercet_engine::EngineError;
-use tercet_net::{Label, Transport};
+use tercet_net::{Label, Phase, Transport};
 use tercet_online::material::encode;
 use tercet_online::plan::{Part, TruncPlan, total_bytes};
 use tercet_online::wire::Wire;
@@ -27,7 +27,7 @@ impl Recorder {
     /// party that lies elsewhere. Run the program over the engine, then call [`Recorder::finish`].
     ///
     /// # Errors
-    /// [`StoreError`] if the folder is in use or cannot be written.
+    /// [`StoreError`] if the folder holds an unused store, or cannot be written.
     pub fn begin<T: Transport>(
         engine: Evaluator<T, OtSource>,
         folder: &Path,
@@ -36,7 +36,7 @@ impl Recorder {
     ) -> Result<Evaluator<T, Recorder>, StoreError> {
         let session = *engine.transport().session().as_bytes();
         let frames = FrameWriter::create(folder, own, binding, session)?;
-        let mut writer = Writer { frames, records: 0 };
+        let mut writer = Writer { frames };
         let mut bytes = Zeroizing::new([0u8; 32]);
         getrandom::fill(&mut *bytes).map_err(|_| StoreError::NoRandomness)?;
         writer.put(Kind::Key, 0, 0, &*bytes)?;
@@ -47,12 +47,24 @@ impl Recorder {
         }))
     }
 
-    /// Makes the store durable and usable. Returns its bytes.
+    /// Makes the store durable, and usable once both peers have said that theirs is durable too: a party that stopped before leaves
+    /// no store at any other. One round of one byte. Returns the transport and the bytes of the store.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be written.
-    pub fn finish(self) -> Result<u64, StoreError> {
-        self.writer.frames.finish()
+    /// [`StoreError`], inside an [`EngineError`], if it cannot be written; if a peer is lost or silent.
+    pub fn finish<T: Transport>(self, transport: T) -> Result<(T, u64), EngineError> {
+        let mut frames = self.writer.frames;
+        let bytes = frames.complete().map_err(stored)?;
+        let (me, mut wire) = (transport.me(), Wire::new(transport));
+        let label = Label::new("complete");
+        for peer in me.others() {
+            wire.send(peer, Phase::Offline, label, vec![1])?;
+        }
+        for peer in me.others() {
+            wire.recv(peer, Phase::Offline, label, 1)?;
+        }
+        frames.publish().map_err(stored)?;
+        Ok((wire.into_transport(), bytes))
     }
 }
 
@@ -73,6 +85,16 @@ impl<T: Transport> Source<T> for Recorder {
 
     fn pad_bits(&mut self, op: u64, purpose: u64, n: usize) -> Result<PackedBits, EngineError> {
         Source::<T>::pad_bits(&mut self.inner, op, purpose, n)
+    }
+
+    fn truncation_pad(
+        &mut self,
+        wire: &mut Wire<T>,
+        op: u64,
+        purpose: u64,
+        plan: &TruncPlan,
+    ) -> Result<Vec<u64>, EngineError> {
+        Ok(self.truncation_pads(wire, op, purpose, &[*plan])?.swap_remove(0))
     }
 
     fn truncation_pads(

@@ -13,6 +13,10 @@ const INNER_TILE: usize = 1 << 12;
 /// Corrections that a chunk aims at: what both ends may send each other before they receive.
 const CHUNK_BYTES: usize = 8 << 20;
 
+/// Most corrections of one entry: a chunk has at least one, both ends send theirs before they receive, for two products at
+/// once if operands have owners, and the transport queues 64 MiB.
+const MAX_ENTRY_BYTES: usize = 24 << 20;
+
 /// Widest digit: 256 leaves.
 const MAX_DIGIT: usize = 8;
 
@@ -75,8 +79,8 @@ impl MatrixPlan {
     /// A plan with a given choice side and digit width w.
     ///
     /// # Errors
-    /// [`OtError::BadArgument`] if a side is 0 or above 2^20, the number of scalar products is above 2^40, or w is
-    /// outside 1..=8.
+    /// [`OtError::BadArgument`] if a side is 0 or above 2^20, the number of scalar products is above 2^40, w is outside
+    /// 1..=8, or a payload row is so long that one entry takes more than 24 MiB of corrections.
     pub fn new(shape: MatrixShape, ring: Ring, side: ChoiceSide, digit: usize) -> Result<Self, OtError> {
         for side in [shape.rows, shape.inner, shape.columns] {
             if side == 0 || side > 1 << 20 {
@@ -102,24 +106,38 @@ impl MatrixPlan {
                 wanted: "1 to 8 bits",
             });
         }
-        Ok(Self { shape, ring, side, digit: digit.min(ring.bits()) })
+        let plan = Self { shape, ring, side, digit: digit.min(ring.bits()) };
+        if plan.entry_bytes() > MAX_ENTRY_BYTES {
+            return Err(OtError::BadArgument {
+                what: "the bytes of corrections for one entry of a matrix product",
+                got: plan.entry_bytes() as u64,
+                wanted: "at most 24 MiB, by shorter payload rows, wider digits or the other choice side",
+            });
+        }
+        Ok(plan)
     }
 
     /// The plan that sends fewest bytes, among both choice sides and digits of up to 4 bits.
     ///
     /// # Errors
-    /// As [`MatrixPlan::new`].
+    /// As [`MatrixPlan::new`], if that refuses all of them.
     pub fn cheapest(shape: MatrixShape, ring: Ring, field: FieldBits) -> Result<Self, OtError> {
-        let mut best = Self::new(shape, ring, ChoiceSide::Left, 1)?;
+        let mut best = Self::new(shape, ring, ChoiceSide::Left, 1);
         for side in [ChoiceSide::Left, ChoiceSide::Right] {
             for digit in 1..=DEFAULT_DIGIT {
-                let plan = Self::new(shape, ring, side, digit)?;
-                if plan.cost(field).bytes_per_peer < best.cost(field).bytes_per_peer {
-                    best = plan;
-                }
+                let plan = Self::new(shape, ring, side, digit);
+                best = match (best, plan) {
+                    (Ok(best), Ok(plan)) if plan.bytes(field) < best.bytes(field) => Ok(plan),
+                    (Ok(best), _) => Ok(best),
+                    (Err(_), plan) => plan,
+                };
             }
         }
-        Ok(best)
+        best
+    }
+
+    fn bytes(&self, field: FieldBits) -> u64 {
+        self.cost(field).bytes_per_peer
     }
 
     /// The shape of the product.
