@@ -169,10 +169,9 @@ fn a_run_that_is_killed_uses_its_material_up_at_all_three() {
 fn preprocessing_that_is_killed_leaves_nothing_to_run_on_and_can_be_made_again() {
     let net = net_with_material(4);
     let mut running = preprocessing(&net);
-    until("material", || {
-        let half = fs::metadata(material(&net, 1, "unfinished")).ok()?;
-        (half.len() > 1 << 18).then_some(())
-    });
+    // The first frame is written; another one follows.
+    let half = || fs::metadata(material(&net, 1, "unfinished"));
+    until("material", || half().is_ok_and(|half| half.len() > 0).then_some(()));
     running.remove(1).kill();
     for survivor in running {
         let sentence = survivor.wait().sentence();
@@ -184,4 +183,27 @@ fn preprocessing_that_is_killed_leaves_nothing_to_run_on_and_can_be_made_again()
     }
     preprocess(&net);
     (0..3).for_each(|party| assert!(material(&net, party, "unused").exists()));
+}
+
+#[test]
+fn a_run_killed_on_material_before_its_first_checkpoint_begins_again_and_makes_its_own() {
+    let net = net_with_material(4);
+    net.edit_jobs("[release]", "[checkpoint]\nevery = 1000\nrejoin_seconds = 60\n\n[release]");
+    preprocess(&net);
+    let mut running: Vec<Running> = (0..3).map(|party| net.start(party)).collect();
+    in_the_middle(&net, &running[2]);
+    running.remove(1).kill();
+    running.push(net.start(1));
+    for running in running {
+        let ended = running.wait();
+        assert!(ended.succeeded(), "{}", ended.stderr());
+    }
+    for party in 0..3 {
+        common::each_step_once(&net, party, 48);
+        // The masks of all steps are new ones.
+        assert!(record(&net, party)["bytes"]["sent_offline"].as_u64().unwrap() > 1 << 20);
+        assert!(!material(&net, party, "unused").exists());
+        let log = fs::read_to_string(net.home(party).join("node.log")).unwrap();
+        assert!(log.contains("this session makes its own"), "{log}");
+    }
 }
