@@ -2,12 +2,14 @@
 //! depend on the values.
 //!
 //! Where one end is timed alone, it has one thread: transfers per second per core. The set-up runs both ends in turn on one thread.
-//! Elsewhere both parties share the cores of this machine. The bytes at the end come from counted channels; they are compared with what is declared, byte for byte, and
-//! with the formulas of PROTOCOL.md, which do not round to whole messages.
+//! Two parties have one thread each and an in-memory channel between them; the time is that of the slower one, from when both are
+//! set up. The channel counts what they send, which is compared with what is declared, byte for byte, and with the formulas of
+//! PROTOCOL.md, which do not round to whole messages.
 
 #![allow(clippy::print_stdout, reason = "the bytes are part of the result")]
 
 use std::hint::black_box;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
@@ -24,20 +26,25 @@ use tercet_ot::extension::{
     SenderSetup,
 };
 use tercet_ot::link::{self, Link};
-use tercet_ot::product::{ChoiceSide, Elementwise, MatrixPlan, MatrixShape, Ring};
-use tercet_ot::{Context, OtError, triples};
+use tercet_ot::product::{Ands, ChoiceSide, Elementwise, MatrixPlan, MatrixShape, Moduli, Ring};
+use tercet_ot::{Context, OtError, dabit, triples};
 
 /// Random transfers in one call of the extension.
 const TRANSFERS: usize = 1 << 18;
 
-/// Element-wise triples in one call.
+/// What one call makes of element-wise triples, bit triples, doubly shared bits, and numbers with shared bits.
 const TRIPLES: usize = 1 << 13;
+const BIT_TRIPLES: usize = 1 << 20;
+const SHARED_BITS: usize = 1 << 17;
+const NUMBERS: usize = 1 << 11;
 
 /// A layer of 128 units on a batch of 128 images.
 const LAYER: MatrixShape = MatrixShape { rows: 128, inner: 784, columns: 128 };
 
-/// All field parameters, and the one of triples.
+/// All field parameters.
 const FIELDS: std::ops::RangeInclusive<u8> = 1..=8;
+
+/// The field parameter of triples and shared bits.
 const TRIPLE_FIELD: u8 = 4;
 
 fn field(k: u8) -> FieldBits {
@@ -46,6 +53,10 @@ fn field(k: u8) -> FieldBits {
 
 fn context() -> Context {
     Context::new(&[1; 32], 0, 1)
+}
+
+fn core() -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started")
 }
 
 fn choices() -> Vec<u64> {
@@ -98,7 +109,7 @@ fn extension_per_core(c: &mut Criterion) {
     let mut group = group(c, "OT extension, one end on one thread");
     group.throughput(Throughput::Elements(TRANSFERS as u64));
     let choices = choices();
-    let core = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started");
+    let core = core();
     for k in FIELDS {
         let (_, mut receiver) = setup(field(k)).expect("both are honest");
         group.bench_function(BenchmarkId::new("receiver, random transfers, k", k), |b| {
@@ -145,24 +156,6 @@ fn extension_per_core(c: &mut Criterion) {
     group.finish();
 }
 
-fn extension(c: &mut Criterion) {
-    let mut group = group(c, "OT extension, both ends");
-    group.throughput(Throughput::Elements(TRANSFERS as u64));
-    let choices = choices();
-    for k in FIELDS {
-        let (mut sender, mut receiver) = setup(field(k)).expect("both are honest");
-        group.bench_function(BenchmarkId::new("random transfers, k", k), |b| {
-            b.iter(|| {
-                let (rows, message) = receiver.extend(&choices, TRANSFERS).expect("enough choices");
-                let chosen = rows.messages();
-                let pairs = sender.extend(TRANSFERS, &message).expect("the receiver is honest").messages();
-                (chosen, pairs)
-            });
-        });
-    }
-    group.finish();
-}
-
 /// What two parties took for an operation after their set-up, and what both sent.
 struct Run {
     wall: Duration,
@@ -170,94 +163,127 @@ struct Run {
     bytes: u64,
 }
 
-/// `count` runs of `operation` at two parties.
+/// `count` runs of `operation` at two parties of one thread each.
 fn two_parties(
     k: u8,
     count: u64,
-    operation: impl Fn(&mut [Link<MemoryChannel>], &mut ChaCha20Rng) -> Result<(), OtError> + Sync,
-) -> Result<Run, OtError> {
-    let field = FieldBits::new(k)?;
-    let operation = &operation;
-    std::thread::scope(|scope| {
-        let parties: Vec<std::thread::ScopedJoinHandle<'_, Result<Run, OtError>>> = (0u8..)
+    operation: impl Fn(&mut [Link<MemoryChannel>], u8, &mut ChaCha20Rng) -> Result<(), OtError> + Sync,
+) -> Run {
+    let (both_ready, operation) = (&Barrier::new(2), &operation);
+    let party = move |me: u8, channels: Vec<MemoryChannel>| -> Result<Run, OtError> {
+        let mut rng = ChaCha20Rng::seed_from_u64(u64::from(me));
+        let links = link::connect(channels, &[9; 32], me, field(k), &mut rng);
+        // Whatever came of it: the other party waits here.
+        both_ready.wait();
+        let began = Instant::now();
+        let mut links = links?;
+        let setup_bytes = sent(&links);
+        (0..count).try_for_each(|_| operation(&mut links, me, &mut rng))?;
+        Ok(Run { wall: began.elapsed(), setup_bytes, bytes: sent(&links) - setup_bytes })
+    };
+    let runs: Vec<Run> = std::thread::scope(|scope| {
+        let parties: Vec<_> = (0u8..)
             .zip(memory::mesh(2))
-            .map(|(me, channels)| {
-                scope.spawn(move || {
-                    let mut rng = ChaCha20Rng::seed_from_u64(u64::from(me));
-                    let mut links = link::connect(channels, &[9; 32], me, field, &mut rng)?;
-                    let setup_bytes = sent(&links);
-                    let began = Instant::now();
-                    (0..count).try_for_each(|_| operation(&mut links, &mut rng))?;
-                    Ok(Run { wall: began.elapsed(), setup_bytes, bytes: sent(&links) - setup_bytes })
-                })
-            })
+            .map(|(me, channels)| scope.spawn(move || core().install(|| party(me, channels))))
             .collect();
-        let mut both = Run { wall: Duration::ZERO, setup_bytes: 0, bytes: 0 };
-        for party in parties {
-            let run = party.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            both.wall = both.wall.max(run.wall);
-            both.setup_bytes += run.setup_bytes;
-            both.bytes += run.bytes;
-        }
-        Ok(both)
-    })
+        let joined = parties.into_iter().map(|party| party.join().expect("no party panics"));
+        joined.map(|run| run.expect("both are honest")).collect()
+    });
+    Run {
+        wall: runs.iter().map(|run| run.wall).max().unwrap_or_default(),
+        setup_bytes: runs.iter().map(|run| run.setup_bytes).sum(),
+        bytes: runs.iter().map(|run| run.bytes).sum(),
+    }
 }
 
 fn sent(links: &[Link<MemoryChannel>]) -> u64 {
     links.iter().map(|link| link.channel().bytes_sent()).sum()
 }
 
-fn matrix_triples(plan: MatrixPlan, count: u64) -> Run {
-    two_parties(TRIPLE_FIELD, count, |links, rng| triples::matrix_triple(links, plan, rng).map(drop))
-        .expect("both are honest")
+/// What is known of the bytes of an operation before it runs.
+struct Stated {
+    /// What one call makes.
+    name: String,
+    count: usize,
+    /// Bytes of one call, both parties together, as the crate declares them.
+    declared: u64,
+    /// Bytes of each thing made, by the formulas of PROTOCOL.md.
+    formula: f64,
 }
 
-fn elementwise_triples(count: u64) -> Run {
-    two_parties(TRIPLE_FIELD, count, |links, rng| triples::triples(links, Ring::FULL, TRIPLES, rng).map(drop))
-        .expect("both are honest")
+impl Stated {
+    /// Compares the bytes of one call: they must be those that are declared, and each thing's close to the formula.
+    fn compare(&self, measured: u64) {
+        let Stated { name, count, declared, formula } = self;
+        assert_eq!(measured, *declared, "{name}: the bytes sent are not those declared");
+        let each = measured as f64 / *count as f64;
+        let ratio = each / formula;
+        println!("bytes, {name}: {each:.4} measured, {formula:.4} by the formula, ratio {ratio:.5}");
+        assert!((ratio - 1.0).abs() < 1e-3, "{name}: {each} bytes are not {formula}");
+    }
 }
 
-/// The plan of a matrix product that the protocol would take.
-fn cheapest(shape: MatrixShape) -> MatrixPlan {
-    MatrixPlan::cheapest(shape, Ring::FULL, field(TRIPLE_FIELD)).expect("the shape is small")
+/// Times `run`, which makes a number of calls, and compares the bytes that they sent; `None` where the filter leaves it out.
+fn timed(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    stated: &Stated,
+    run: impl Fn(u64) -> Run,
+) -> Option<Run> {
+    let mut last = None;
+    group.bench_function(id, |b| {
+        b.iter_custom(|n| {
+            let run = run(n);
+            assert_eq!(run.bytes, n * stated.declared, "{} in {n} calls", stated.name);
+            let wall = run.wall;
+            last = Some(Run { bytes: run.bytes / n, ..run });
+            wall
+        });
+    });
+    let last = last?;
+    stated.compare(last.bytes);
+    Some(last)
+}
+
+fn extension(c: &mut Criterion) {
+    let mut group = group(c, "OT extension, two parties of one thread each");
+    group.throughput(Throughput::Elements(TRANSFERS as u64));
+    let choices = &choices();
+    for k in FIELDS {
+        let field = field(k);
+        let random = |n| {
+            two_parties(k, n, |links, me, _| {
+                let (channel, sender, receiver) = links[0].parts();
+                if me == 0 {
+                    receiver.receive_random(channel, choices, TRANSFERS).map(|made| drop(black_box(made)))
+                } else {
+                    sender.send_random(channel, TRANSFERS).map(|made| drop(black_box(made)))
+                }
+            })
+        };
+        let blocks = field.blocks();
+        let transfers = Stated {
+            name: format!("random transfer, k = {k}"),
+            count: TRANSFERS,
+            declared: field.extension_bytes(TRANSFERS) as u64,
+            formula: blocks as f64 / 8.0,
+        };
+        let id = BenchmarkId::new("random transfers, k", k);
+        if let Some(run) = timed(&mut group, id, &transfers, random) {
+            let setup = Stated {
+                name: format!("set-up, each way, k = {k}"),
+                count: 2,
+                declared: 2 * link::setup_cost(field).bytes_per_peer,
+                formula: (8288 + 32 * (SECURITY - blocks)) as f64,
+            };
+            setup.compare(run.setup_bytes);
+        }
+    }
+    group.finish();
 }
 
 fn scalar_products(shape: MatrixShape) -> Throughput {
     Throughput::Elements((shape.rows * shape.inner * shape.columns) as u64)
-}
-
-fn products(c: &mut Criterion) {
-    let mut group = group(c, "OT triples, two parties, k = 4");
-    group.throughput(Throughput::Elements(TRIPLES as u64));
-    group.bench_function("element-wise, 64 bits", |b| b.iter_custom(|n| elementwise_triples(n).wall));
-    let shape = MatrixShape { rows: 128, inner: 128, columns: 10 };
-    group.throughput(scalar_products(shape));
-    for digit in [1, 4] {
-        let plan = MatrixPlan::new(shape, Ring::FULL, ChoiceSide::Right, digit).expect("the shape is small");
-        group.bench_function(BenchmarkId::new("matrix 128x128x10, digits of", digit), |b| {
-            b.iter_custom(|n| matrix_triples(plan, n).wall);
-        });
-    }
-    // One triple is 2 GB of messages: a sample is one of them.
-    group
-        .sampling_mode(SamplingMode::Flat)
-        .warm_up_time(Duration::from_millis(1))
-        .measurement_time(Duration::from_secs(1))
-        .throughput(scalar_products(LAYER));
-    let plan = cheapest(LAYER);
-    group.bench_function(BenchmarkId::new("matrix 128x784x128, digits of", plan.digit()), |b| {
-        b.iter_custom(|n| matrix_triples(plan, n).wall);
-    });
-    group.finish();
-}
-
-/// Bytes of `count` things: as `measured` they must be those that are `declared`, and each must be close to `formula`.
-fn compare(name: &str, count: usize, measured: u64, declared: u64, formula: f64) {
-    assert_eq!(measured, declared, "{name}: the bytes sent are not those declared");
-    let each = measured as f64 / count as f64;
-    let ratio = each / formula;
-    println!("bytes, {name}: {each:.4} measured, {formula:.4} by the formula, ratio {ratio:.5}");
-    assert!((ratio - 1.0).abs() < 1e-3, "{name}: {each} bytes are not {formula}");
 }
 
 /// Bytes of one direction of a matrix triple: for every entry of the operand that chooses, L transfers, the trees of the digits, and
@@ -275,46 +301,96 @@ fn matrix_formula(plan: MatrixPlan) -> f64 {
     entries as f64 * (transfers + (trees + bits.div_ceil(8)) as f64)
 }
 
-/// Bytes on counted channels beside the formulas.
-fn bytes(_: &mut Criterion) {
-    let choices = choices();
-    for k in FIELDS {
-        let field = field(k);
-        let run = two_parties(k, 1, |links, _| {
-            let me = 1 - links[0].peer();
-            let (channel, sender, receiver) = links[0].parts();
-            if me == 0 {
-                receiver.receive_random(channel, &choices, TRANSFERS).map(drop)
-            } else {
-                sender.send_random(channel, TRANSFERS).map(drop)
-            }
-        })
-        .expect("both are honest");
-        let blocks = field.blocks();
-        let trees = 32 * (SECURITY - blocks);
-        let setup = 2 * link::setup_cost(field).bytes_per_peer;
-        compare(&format!("set-up, each way, k = {k}"), 2, run.setup_bytes, setup, (8288 + trees) as f64);
-        let declared = field.extension_bytes(TRANSFERS) as u64;
-        compare(&format!("random transfer, k = {k}"), TRANSFERS, run.bytes, declared, blocks as f64 / 8.0);
-    }
+fn matrix(group: &mut BenchmarkGroup<'_, WallTime>, plan: MatrixPlan) {
+    let (MatrixShape { rows, inner, columns }, digit) = (plan.shape(), plan.digit());
+    let stated = Stated {
+        name: format!("matrix triple of a pair, {rows}x{inner}x{columns}, 64 bits, k = 4, digits of {digit}"),
+        count: 1,
+        declared: 2 * plan.cost(field(TRIPLE_FIELD)).bytes_per_peer,
+        formula: 2.0 * matrix_formula(plan),
+    };
+    group.throughput(scalar_products(plan.shape()));
+    let id = BenchmarkId::new(format!("matrix {rows}x{inner}x{columns}, digits of"), digit);
+    timed(group, id, &stated, |n| {
+        two_parties(TRIPLE_FIELD, n, |links, _, rng| triples::matrix_triple(links, plan, rng).map(drop))
+    });
+}
+
+fn products(c: &mut Criterion) {
+    let mut group = group(c, "OT triples, two parties of one thread each, k = 4");
     let field = field(TRIPLE_FIELD);
+
     let (zeros, mut shares) = (vec![0; TRIPLES], vec![0; TRIPLES]);
     let product =
         Elementwise::new(Ring::FULL, &zeros, &zeros, &mut shares).expect("the lengths are the same");
-    let declared = 2 * link::exchange_cost(&product, field).bytes_per_peer;
-    let formula = triples::bytes_per_product(Ring::FULL, field);
-    let name = "element-wise triple of a pair, 64 bits, k = 4";
-    compare(name, TRIPLES, elementwise_triples(1).bytes, declared, formula);
-    for shape in [MatrixShape { rows: 128, inner: 128, columns: 10 }, LAYER] {
-        let plan = cheapest(shape);
-        let MatrixShape { rows, inner, columns } = shape;
-        let digit = plan.digit();
-        let name =
-            format!("matrix triple of a pair, {rows}x{inner}x{columns}, 64 bits, k = 4, digits of {digit}");
-        let declared = 2 * plan.cost(field).bytes_per_peer;
-        compare(&name, 1, matrix_triples(plan, 1).bytes, declared, 2.0 * matrix_formula(plan));
+    let stated = Stated {
+        name: "element-wise triple of a pair, 64 bits, k = 4".to_owned(),
+        count: TRIPLES,
+        declared: 2 * link::exchange_cost(&product, field).bytes_per_peer,
+        formula: triples::bytes_per_product(Ring::FULL, field),
+    };
+    group.throughput(Throughput::Elements(TRIPLES as u64));
+    timed(&mut group, BenchmarkId::new("element-wise, bits", 64), &stated, |n| {
+        two_parties(TRIPLE_FIELD, n, |links, _, rng| {
+            triples::triples(links, Ring::FULL, TRIPLES, rng).map(drop)
+        })
+    });
+
+    let (zeros, mut shares) = (vec![0; BIT_TRIPLES / 64], vec![0; BIT_TRIPLES / 64]);
+    let product = Ands::new(BIT_TRIPLES, &zeros, &zeros, &mut shares).expect("the lengths are the same");
+    let stated = Stated {
+        name: "bit triple of a pair, k = 4".to_owned(),
+        count: BIT_TRIPLES,
+        declared: 2 * link::exchange_cost(&product, field).bytes_per_peer,
+        formula: 2.0 * (field.blocks() + 1) as f64 / 8.0,
+    };
+    group.throughput(Throughput::Elements(BIT_TRIPLES as u64));
+    timed(&mut group, BenchmarkId::new("element-wise, bits", 1), &stated, |n| {
+        two_parties(TRIPLE_FIELD, n, |links, _, rng| triples::bit_triples(links, BIT_TRIPLES, rng).map(drop))
+    });
+
+    let shape = MatrixShape { rows: 128, inner: 128, columns: 10 };
+    for digit in [1, 4] {
+        let plan = MatrixPlan::new(shape, Ring::FULL, ChoiceSide::Right, digit).expect("the shape is small");
+        matrix(&mut group, plan);
     }
+    // One triple is 2 GB of messages: a sample is one of them.
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .warm_up_time(Duration::from_millis(1))
+        .measurement_time(Duration::from_secs(1));
+    let plan = MatrixPlan::cheapest(LAYER, Ring::FULL, field).expect("the shape is small");
+    matrix(&mut group, plan);
+    group.finish();
 }
 
-criterion_group!(benches, base, extension_per_core, extension, products, bytes);
+fn shared_bits(c: &mut Criterion) {
+    let mut group = group(c, "OT shared bits, two parties of one thread each, k = 4");
+    let (field, ring) = (field(TRIPLE_FIELD), Ring::FULL.bits());
+    let falling = Moduli::falling(Ring::FULL, ring).expect("a number has as many bits as its ring");
+    // A bit of weight 2^j matters modulo 2^(L − j).
+    let bytes = |j: usize| (field.blocks() + ring - j - 1) as f64 / 8.0;
+    let made = [
+        ("doubly shared bit", Moduli::same(Ring::FULL), SHARED_BITS, 1, bytes(0)),
+        ("number with shared bits", falling, NUMBERS, ring, (0..ring).map(bytes).sum()),
+    ];
+    for (name, moduli, count, bits, formula) in made {
+        let declared = |rank| dabit::to_ring_cost(rank, 2, moduli, field, count * bits).bytes_per_peer;
+        let stated = Stated {
+            name: format!("{name} of a pair, 64 bits, k = 4"),
+            count,
+            declared: declared(0) + declared(1),
+            formula,
+        };
+        group.throughput(Throughput::Elements(count as u64));
+        timed(&mut group, BenchmarkId::new(format!("{name}, ring bits"), ring), &stated, |n| {
+            two_parties(TRIPLE_FIELD, n, |links, me, rng| {
+                dabit::dabits(links, me, moduli, count * bits, rng).map(drop)
+            })
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, base, extension_per_core, extension, products, shared_bits);
 criterion_main!(benches);

@@ -1,10 +1,10 @@
 //! What secure training costs against plaintext training, measured on this machine in one run.
 //!
 //! `cargo run --release -p tercet-benches --bin cost-table` prints one Markdown table: milliseconds for a training step in plaintext,
-//! in fixed point in the open, by `helper` in memory and over QUIC, and by `ot` over QUIC; bytes and rounds from the parties'
-//! meters, compared with the declared cost. A step of `ot` that declares more than 5 GB, or 1.5 GB with `--quick`, is not made:
-//! its row has the declared bytes alone. `--quick` measures fewer steps, `--protocols helper` leaves `ot` out, `--plot FILE` draws the
-//! same figures as SVG.
+//! in fixed point in the open, by `helper` in memory and over QUIC, and by `ot` over QUIC; declared bytes and rounds of a step.
+//! The totals of all steps that were made are compared with the parties' meters. A step of `ot` that declares more than 5 GB, or
+//! 1.5 GB with `--quick`, is not made: its row has the declared bytes alone. `--quick` measures fewer steps, `--protocols helper`
+//! leaves `ot` out, `--plot FILE` draws the same figures as SVG.
 #![allow(clippy::print_stdout, reason = "a report for a person")]
 
 mod measure;
@@ -28,7 +28,7 @@ const COMMON_BATCH: usize = 128;
 /// Cost of secure training against plaintext training, as a Markdown table.
 #[derive(Parser)]
 struct Arguments {
-    /// Measure fewer steps, and none of `ot` that sends more than 1.5 GB: a rough answer in about a minute.
+    /// Measure fewer steps, and none of `ot` that sends more than 1.5 GB: a rough answer sooner.
     #[arg(long)]
     quick: bool,
     /// Draw the table as SVG into this file.

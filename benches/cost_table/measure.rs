@@ -67,7 +67,8 @@ pub(crate) struct Secure {
     pub(crate) quic: Option<Step>,
     /// Wall time over QUIC against plaintext.
     pub(crate) ratio: Option<f64>,
-    /// Declared for one step. Where a step was made, equal to what every party's meter saw.
+    /// Declared for one step, of `ot` for the second. What was compared with every party's meter, where steps were made, is what all
+    /// of them declare together, with the joining of the parties and the sharing of the rows.
     pub(crate) cost: Cost,
 }
 

@@ -67,8 +67,9 @@ pub(crate) fn markdown(
         "The three parties share the cores of this machine, and all of them count: the dealer's work of a step is in the time of `helper`, \
          the making of triples in that of `ot`. \
          Processor ms is the processor time of the three parties together over QUIC; it hardly depends on other load. \
-         MB (10^6 bytes) are payload sent by all parties in one step, as declared by the protocol and, where a step was made, found \
-         equal to every party's meter, as are the rounds. Both protocols take the same rounds. ",
+         MB (10^6 bytes) are payload sent by all parties in one step, as declared by the protocol, as are the rounds; of `ot` it is the \
+         second step. Where steps were made, the totals that they declare, with the joining of the parties and the sharing of the rows, \
+         were found equal to every party's meter. Both protocols take the same rounds. ",
     );
     out.push_str(&format!(
         "Steps of `ot` are timed once, without a warm-up, and against the median of plaintext; above {} GB a step none is made, and \

@@ -35,11 +35,6 @@ fn until(net: &Net, party: usize, what: &str, asked: impl Fn(&State) -> bool) ->
     }
 }
 
-fn signal(running: &Running, name: &str) {
-    let pid = running.child.as_ref().unwrap().id().to_string();
-    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-}
-
 #[test]
 fn a_killed_party_of_any_role_is_named_waited_for_and_the_run_goes_on_by_itself() {
     let net = net(2, 500, 60);
@@ -89,7 +84,7 @@ fn a_stop_on_request_is_clean_told_and_gone_on_from_and_a_damaged_checkpoint_is_
     let net = net(4, 300, 2);
     let running: Vec<_> = (0..3).map(|party| net.start(party)).collect();
     until(&net, 1, "a checkpoint", |state| state.checkpoint.is_some_and(|step| step >= 60));
-    signal(&running[1], "-TERM");
+    running[1].signal("-TERM");
     let ended: Vec<_> = running.into_iter().map(Running::wait).collect();
     assert_eq!(ended[1].output.status.code(), Some(3), "{}", ended[1].stderr());
     assert!(ended[1].stderr().contains("was asked to stop and did so at step"), "{}", ended[1].stderr());

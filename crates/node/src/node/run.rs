@@ -316,6 +316,10 @@ impl Run<'_> {
                 };
                 kept.begin(session, reservation)?;
                 tracing::info!("run {session} begins at step 0");
+                if self.material.is_none() {
+                    // A session before this one used it, and did not get as far as a checkpoint.
+                    self.without_material();
+                }
                 (session, None, 0)
             }
             Decision::Resume(place) => {
@@ -328,12 +332,7 @@ impl Run<'_> {
                 let holds = offer.place(place.step, place.session).is_some();
                 let from = kept.resume(place, holds, reservation)?;
                 tracing::info!("run {} goes on from step {}", place.run, place.step);
-                if self.config.material.is_some() {
-                    tracing::warn!(
-                        "material made ahead of time serves one whole run without interruption: this session makes its own \
-                         as it goes"
-                    );
-                }
+                self.without_material();
                 (place.run, from, place.step)
             }
         };
@@ -351,6 +350,14 @@ impl Run<'_> {
         journal.sync()?;
         let (folder, every) = (kept.folder.clone(), kept.spec.every);
         Ok(Beginning::Kept(Box::new(Keeping { folder, journal, every, run, session, reservation, from })))
+    }
+
+    fn without_material(&self) {
+        if self.config.material.is_some() {
+            tracing::warn!(
+                "material made ahead of time serves one whole run without interruption: this session makes its own as it goes"
+            );
+        }
     }
 
     /// Refuses to go on from before an opening of a private job that this party has on record, whatever the others hold: in its

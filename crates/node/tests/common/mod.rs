@@ -180,6 +180,12 @@ impl Running {
         Ended { output: Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() } }
     }
 
+    /// Sends the process a signal, such as `-TERM`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
     /// Kills the process as a crash would.
     pub fn kill(mut self) {
         let mut child = self.child.take().unwrap();

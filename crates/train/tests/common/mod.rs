@@ -1,75 +1,18 @@
-//! Models, rows and runs that the trainings of every protocol share.
+//! What the trainings of every protocol share: jobs, rows, runs, and the tests themselves. A protocol's test program states how
+//! many colluding parties it withstands (`CORRUPT`), which party deals (`DEALER`), what one `party` does, and what a training is
+//! `declared` to cost.
 
+mod jobs;
+mod trainings;
+
+use std::thread;
+
+pub use jobs::{classifier, deeper, images, job, normalised, private, with_adam};
 use ndarray::Array2;
 use tercet_engine::{Cost, Engine};
-use tercet_train::spec::{
-    FixedPointSpec, InputSpec, LayerSpec, Loss, ModelSpec, Optimiser, Schedule, TargetsSpec, TrainingSpec,
-};
-use tercet_train::{DataSets, Outcome, Release, RowValues, Rows, TrainError, Trainer, TrainingJob};
-
-/// A job of `epochs` epochs of batches of 16.
-pub fn job(model: ModelSpec, momentum: f64, epochs: u32) -> TrainingJob {
-    let training = TrainingSpec {
-        epochs,
-        batch: 16,
-        learning_rate: 0.25,
-        momentum,
-        weight_decay: 0.0,
-        seed: 3,
-        schedule: Schedule::default(),
-        optimiser: Optimiser::Sgd,
-        max_steps: None,
-        evaluate_every: 0,
-    };
-    let fixed_point = FixedPointSpec {
-        activations: Some(12),
-        gradients: Some(14),
-        range_bits: 5,
-        ..FixedPointSpec::default()
-    };
-    let release = Release { model: vec![0, 2], accuracy: vec![0, 1, 2], loss: vec![1] };
-    TrainingJob {
-        model,
-        training,
-        fixed_point,
-        standardise: false,
-        privacy: None,
-        targets: TargetsSpec::default(),
-        release,
-    }
-}
-
-/// Six features, three classes.
-pub fn classifier() -> ModelSpec {
-    let layers = vec![LayerSpec::Dense { units: 10 }, LayerSpec::Relu {}, LayerSpec::Dense { units: 3 }];
-    ModelSpec { input: InputSpec::Features(6), layers, loss: Loss::SoftmaxCrossEntropy }
-}
-
-/// The classifier with a batch normalisation.
-pub fn normalised() -> ModelSpec {
-    let mut model = classifier();
-    model.layers.insert(1, LayerSpec::BatchNorm { momentum: 0.1, epsilon: 0.001 });
-    model
-}
-
-/// One channel of 8 x 8 pixels, three classes, every kind of layer.
-pub fn images() -> ModelSpec {
-    let layers = vec![
-        LayerSpec::Conv2d { channels: 3, kernel: 3, stride: 1, padding: 1 },
-        LayerSpec::BatchNorm { momentum: 0.1, epsilon: 0.001 },
-        LayerSpec::Relu {},
-        LayerSpec::MaxPool { size: 2 },
-        LayerSpec::AvgPool { size: 2 },
-        LayerSpec::Flatten {},
-        LayerSpec::Dropout { rate: 0.25 },
-        LayerSpec::Dense { units: 3 },
-    ];
-    ModelSpec {
-        input: InputSpec::Image { channels: 1, height: 8, width: 8 },
-        layers,
-        loss: Loss::SoftmaxCrossEntropy,
-    }
-}
+use tercet_net::memory;
+use tercet_share::EphemeralKey;
+use tercet_train::{DataSets, Outcome, RowValues, Rows, TrainError, Trainer, TrainingJob};
 
 /// Points near one corner per class, by a fixed rule.
 pub fn rows(owner: usize, count: usize, inputs: usize, salt: usize) -> Rows {
@@ -108,4 +51,27 @@ pub fn train<E: Engine + 'static>(
     let outcome = trainer.run(&mut |_, _| {})?;
     let cost = trainer.engine().measured();
     Ok((outcome, cost, trainer.into_engine()))
+}
+
+/// A training by all three, each with its own rows: what came out at each, and what each one's meter saw.
+pub fn three_parties(job: &TrainingJob, data: &DataSets) -> Vec<(Outcome, Cost)> {
+    let keys: [EphemeralKey; 3] = std::array::from_fn(|_| EphemeralKey::generate().unwrap());
+    let options = memory::Options {
+        keys: std::array::from_fn(|i| keys[i].public().to_vec()),
+        ..memory::Options::default()
+    };
+    let identities = [[1; 32], [2; 32], [3; 32]];
+    let mesh = memory::mesh_with(["P0", "P1", "P2"], options).unwrap();
+    thread::scope(|scope| {
+        let threads: Vec<_> = mesh
+            .into_iter()
+            .zip(keys)
+            .enumerate()
+            .map(|(i, (transport, key))| {
+                let own = seen_by(data, i);
+                scope.spawn(move || crate::party(transport, key, identities, job, own).unwrap())
+            })
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    })
 }
