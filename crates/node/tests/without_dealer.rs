@@ -153,9 +153,9 @@ fn a_run_that_is_killed_uses_its_material_up_at_all_three() {
     // Whatever is started again, alone or with the others: nobody can open a frame of the first run.
     for party in 0..3 {
         fs::rename(net.out(party), net.home(party).join("first")).unwrap();
-        assert!(material(&net, party, "material").exists());
-        for opens in ["unused", "taken"] {
-            assert!(!material(&net, party, opens).exists(), "{opens} at {}", NAMES[party]);
+        assert!(material(&net, party, "used").exists());
+        for gone in ["unused", "taken", "material"] {
+            assert!(!material(&net, party, gone).exists(), "{gone} at {}", NAMES[party]);
         }
     }
     for ended in net.run(&[0, 1, 2]) {
