@@ -375,7 +375,7 @@ fn shared_bits(c: &mut Criterion) {
         ("number with shared bits", falling, NUMBERS, ring, (0..ring).map(bytes).sum()),
     ];
     for (name, moduli, count, bits, formula) in made {
-        let declared = |rank| dabit::to_ring_cost(rank, 2, moduli, field, count * bits).bytes_per_peer;
+        let declared = |rank| dabit::to_ring_cost(rank, 2, moduli, field, count * bits).bytes;
         let stated = Stated {
             name: format!("{name} of a pair, 64 bits, k = 4"),
             count,
