@@ -49,7 +49,7 @@ pub struct Outcome {
     pub steps: u64,
     /// Epochs begun.
     pub epochs: u32,
-    /// Seconds from the first step to the last evaluation.
+    /// Seconds from the first step on, the opening of the model included.
     pub seconds: f64,
     /// One entry per evaluation.
     pub metrics: Vec<Metric>,

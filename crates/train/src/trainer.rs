@@ -326,12 +326,12 @@ impl<E: Engine + 'static> Trainer<E> {
                 custodian.keep(snapshot).map_err(stopped)?;
             }
         }
-        let seconds = self.earlier + began.elapsed().as_secs_f64();
         if !self.release.model.is_empty() {
             custodian.before_opening(steps).map_err(|source| TrainError::Stopped { step: steps, source })?;
         }
         let missed = self.met_target == Some(false) && !self.targets.open_anyway;
         let model = if missed { None } else { self.reveal_model()? };
+        let seconds = self.earlier + began.elapsed().as_secs_f64();
         Ok(Outcome {
             steps,
             epochs: steps.div_ceil(per_epoch) as u32,

@@ -102,7 +102,8 @@ pub struct Seconds {
     /// Sharing the rows, until this party had its shares of all.
     #[serde(default)]
     pub sharing: f64,
-    /// From then to the last evaluation. A party that has its shares before the others waits for them in its first step.
+    /// From then on: steps, evaluations, and the opening of the model. A party that has its shares before the others waits for them in its
+    /// first step.
     pub training: f64,
     /// Of it, making correlated randomness when it was asked for; 0 where a dealer makes it ahead.
     #[serde(default)]

@@ -42,7 +42,7 @@ pub(super) struct Accounts {
     pub(super) openings: Vec<OpeningRecord>,
     /// From the handshake's end to the shares of all rows.
     pub(super) sharing: Duration,
-    /// What preprocessing took of the training, evaluations included.
+    /// What preprocessing took of the training, evaluations and the opening of the model included.
     pub(super) preprocessing: Duration,
 }
 

@@ -40,7 +40,8 @@ pub(super) struct Summary {
     steps: u64,
     /// Sharing the rows, at the evaluator that had its shares last.
     seconds_sharing: f64,
-    /// From then on, evaluations and checkpoints included. The other evaluator may have begun before, and waited in its first step.
+    /// From then on, evaluations, checkpoints and the opening of the model included. The other evaluator may have begun before, and waited
+    /// in its first step.
     seconds_training: f64,
     /// Of it, making correlated randomness when it was asked for.
     seconds_preprocessing: f64,
