@@ -85,6 +85,10 @@ fn every_bad_value_is_one_sentence_and_a_failure() {
     for sigma in ["0", "-1", "nan", "inf"] {
         refused(&format!("epsilon --mechanism gaussian --sigma {sigma} --delta 1e-5"), "sigma is");
     }
+    refused(
+        "epsilon --mechanism gaussian --sigma 1e-4 --delta 1e-5",
+        "the noise multiplier sigma is 0.0001, below the supported 0.001; use a larger value",
+    );
     for q in ["1.5", "0", "-0.1", "nan"] {
         refused(
             &format!("epsilon --mechanism poisson-gaussian --q {q} --sigma 1 --delta 1e-5"),

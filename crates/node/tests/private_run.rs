@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use common::{NAMES, Net, files, record};
 use serde_json::Value;
-use tercet_privacy::ledger::Action;
+use tercet_privacy::ledger::{Action, Cost};
 
 const PRIVACY: &str =
     "[privacy]\nunit = \"record\"\nepsilon = 8.0\ndelta = 1e-3\nmode = \"clip\"\nclip = 1.0\n\n[release]";
@@ -201,6 +201,10 @@ fn a_private_run_is_reported_settled_and_not_repeated_beyond_the_budget() {
         let part = |key: &str| report["sensitivity"][key].as_f64().unwrap();
         let sum = part("clipped") + part("backward_rounding") + part("coordinate_rounding");
         assert!((part("total") / sum - 1.0).abs() < 1e-12 && part("backward_rounding") > 0.0);
+        assert_eq!(report["views"]["neighbours"], "ZERO_OUT_ONE");
+        let neighbours = report["claim"]["neighbours"].as_str().unwrap();
+        assert!(neighbours.starts_with("one record is taken out: its place in the batches stays"));
+        assert!(neighbours.contains("by up to twice the sensitivity") && !neighbours.contains("added"));
         assert_eq!(report["mechanism"]["steps_taken"], 8);
         let opened: Vec<_> =
             report["openings"].as_array().unwrap().iter().map(|o| o["covered"].clone()).collect();
@@ -220,13 +224,20 @@ fn a_private_run_is_reported_settled_and_not_repeated_beyond_the_budget() {
     }
     assert!(!ledger(&net, 1).exists());
 
+    // Charged with what it may fail by, for everyone who receives something: the accuracy is for two.
+    let entries = tercet_privacy::ledger::Ledger::open(ledger(&net, 0)).unwrap().entries().unwrap();
+    let Action::Reserve(reserved) = &entries[1].content else { panic!("{entries:?}") };
+    let Cost::Approximate { failure, excess, .. } = reserved.cost else { panic!("{reserved:?}") };
+    let of_report = |section: &str, key: &str| report(&net, 0)[section][key].as_f64().unwrap();
+    assert!(failure > 0.0 && failure == of_report("sensitivity", "range_probability"));
+    assert_eq!(excess, of_report("views", "discrete_excess"));
+    assert_eq!(reserved.recipient, "ada, ben");
+
     // The same job once more costs more than is left: refused at once, and nothing is written.
     fs::remove_dir_all(net.out(0)).unwrap();
     let before = fs::read(ledger(&net, 0)).unwrap();
     net.refused(0, "above its budget of 8.5");
     assert_eq!(fs::read(ledger(&net, 0)).unwrap(), before);
-    // Different noise: a second run by parties without a budget gives another model.
-    let _ = record(&net, 2);
 }
 
 #[test]
@@ -269,6 +280,61 @@ fn two_jobs_that_race_for_one_budget_do_not_both_get_it() {
     let ended = running.map(|node| node.wait());
     let over = ended.iter().filter(|e| e.sentence().contains("above its budget")).count();
     assert_eq!(over, 1, "{:?}", ended.map(|e| e.stderr()));
+}
+
+#[test]
+fn a_ledger_without_the_head_that_was_kept_is_refused() {
+    let net = net(&[0]);
+    net.edit(&net.config(0), "deadline_seconds = 20", "deadline_seconds = 1");
+    net.start(0).wait();
+    let kept = tercet_privacy::ledger::Ledger::open(ledger(&net, 0)).unwrap().status().unwrap().head.hash;
+    let head = |hash: &str| format!("delta = 1e-3\nhead = \"{hash}\"");
+    net.edit(&net.config(0), "delta = 1e-3", &head(&kept));
+    // The others are missing, which is all that is wrong.
+    let ended = net.start(0).wait();
+    assert!(!ended.succeeded() && !ended.stderr().contains("head"), "{}", ended.stderr());
+    // A fresh ledger in its place, with its head file.
+    let head_file = ledger(&net, 0).with_extension("ledger.head");
+    fs::remove_file(ledger(&net, 0)).unwrap();
+    fs::remove_file(&head_file).unwrap();
+    net.refused(0, "rows.ledger");
+    assert!(!ledger(&net, 0).exists(), "none is made where one was");
+    net.edit(&net.config(0), &head(&kept), "delta = 1e-3");
+    net.start(0).wait();
+    net.edit(&net.config(0), "delta = 1e-3", &head(&kept));
+    net.refused(0, &format!("has no entry with the hash {kept}"));
+    let help = common::tercet().args(["node", "--help"]).output().unwrap();
+    assert!(String::from_utf8(help.stdout).unwrap().contains("head = "));
+}
+
+#[test]
+fn rows_that_were_moved_are_named_with_their_ledger() {
+    let net = net(&[0]);
+    net.edit(&net.config(0), "deadline_seconds = 20", "deadline_seconds = 1");
+    net.start(0).wait();
+    fs::rename(net.train_file(0), net.home(0).join("moved.csv")).unwrap();
+    net.edit(&net.config(0), "file = \"train.csv\"", "file = \"moved.csv\"");
+    net.refused(0, "rows.ledger was made for other data files than");
+    net.refused(0, "moved.csv");
+}
+
+#[test]
+fn an_epsilon_above_the_target_is_said_in_record_and_report() {
+    let net = net(&[]);
+    net.edit_jobs("[release]", "[targets]\nepsilon = 7.5\nopen_anyway = true\n\n[release]");
+    for ended in net.run(&[0, 1, 2]) {
+        assert!(ended.succeeded(), "{}", ended.stderr());
+        assert!(
+            ended.stderr().contains("privacy.epsilon is above targets.epsilon = 7.5"),
+            "{}",
+            ended.stderr()
+        );
+    }
+    assert_eq!(record(&net, 1)["met_epsilon"], false);
+    let claim = report(&net, 1)["claim"].clone();
+    assert_eq!((&claim["target_epsilon"], &claim["met_epsilon"]), (&7.5.into(), &false.into()));
+    let page = fs::read_to_string(net.out(1).join("privacy.md")).unwrap();
+    assert!(page.contains("above the job's own target of 7.5"), "{page}");
 }
 
 #[test]

@@ -17,7 +17,7 @@
 //! query. A density ratio within e^{±r} for each of d coordinates in T steps, given all steps before, is one within e^{±dTr} for
 //! the whole run: from (ε, δ) of the continuous mechanism follows (ε + 2dTr, δ·e^{dTr}), since P ≤ e^{dTr}·P' and Q' ≤ e^{dTr}·Q.
 
-use crate::error::{PrivacyError, positive};
+use crate::error::PrivacyError;
 
 /// Variance set aside for the rounding step of the second bound.
 const ROUNDING_VARIANCE: f64 = 4.0;
@@ -29,29 +29,6 @@ pub const MIN_SHARE_SIGMA: f64 = 4.0;
 pub fn tau(share_sigma: f64, shares: u32) -> f64 {
     let exponent = -2.0 * std::f64::consts::PI.powi(2) * share_sigma * share_sigma;
     10.0 * (1..shares).map(f64::from).map(|j| (exponent * j / (j + 1.0)).exp()).sum::<f64>()
-}
-
-/// ρ of adding `shares` discrete Gaussians of `share_sigma` units each to a vector of `coordinates` integers with
-/// ℓ2 sensitivity `sensitivity` units (Kairouz–Liu–Steinke 2021, Theorem 1): ρ = ε²/2 with
-/// ε = min{ √(Δ²/ks² + τd/2), Δ/(√k·s) + τ√d }.
-///
-/// # Errors
-/// A parameter that is not positive.
-pub fn zcdp_rho(
-    sensitivity: f64,
-    share_sigma: f64,
-    shares: u32,
-    coordinates: u64,
-) -> Result<f64, PrivacyError> {
-    let sensitivity = positive("the sensitivity in units", sensitivity)?;
-    let share_sigma = positive("the standard deviation of a share", share_sigma)?;
-    if shares == 0 {
-        return Err(PrivacyError::Zero { what: "the number of noise shares" });
-    }
-    let (tau, d) = (tau(share_sigma, shares), coordinates as f64);
-    let ratio = sensitivity / (f64::from(shares).sqrt() * share_sigma);
-    let epsilon = (ratio * ratio + 0.5 * tau * d).sqrt().min(ratio + tau * d.sqrt());
-    Ok(0.5 * epsilon * epsilon)
 }
 
 /// What to account with in place of a sum of discrete Gaussians.
@@ -117,9 +94,6 @@ mod tests {
     fn shares_of_real_runs_are_as_good_as_continuous_noise() {
         let stand_in = continuous(1e4, 2).expect("wide shares");
         assert!(stand_in.ln_ratio < 1e-30 && (stand_in.sigma / (2f64.sqrt() * 1e4) - 1.0).abs() < 1e-7);
-        let rho = zcdp_rho(1e4, 1e4, 2, 1_000_000).expect("valid");
-        assert!((rho - 0.25).abs() < 1e-12);
-        assert!(zcdp_rho(1.0, 0.5, 3, 1000).expect("valid") > 0.5 / 0.75);
         assert!(matches!(continuous(1.0, 2), Err(PrivacyError::SigmaRange { .. })));
     }
 }

@@ -56,6 +56,16 @@ pub enum PrivacyError {
         /// The largest value supported.
         limit: f64,
     },
+    /// A number below what the calculation supports.
+    #[error("{what} is {value}, below the supported {limit}; use a larger value")]
+    TooSmall {
+        /// The name of the parameter.
+        what: &'static str,
+        /// The value that was given.
+        value: f64,
+        /// The smallest value supported.
+        limit: f64,
+    },
     /// A count too small for what it is used for.
     #[error("{what} is {value}; at least {least} are needed")]
     TooFew {

@@ -179,7 +179,7 @@ fn extreme_parameters_neither_panic_nor_hang() {
     assert!(matches!(epsilon(&[(huge, 1)], 1e-6), Err(PrivacyError::TooLarge { .. })));
     for tiny in [1e-4, 1e-300] {
         let refused = epsilon(&[(Mechanism::Laplace { scale: tiny }, 1)], 1e-6);
-        assert!(matches!(refused, Err(PrivacyError::TooLarge { .. })));
+        assert!(matches!(refused, Err(PrivacyError::TooSmall { .. })));
     }
 }
 

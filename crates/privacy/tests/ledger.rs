@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use tercet_privacy::accountant::{Mechanism, epsilon};
+use tercet_privacy::accountant::{Mechanism, epsilon, gaussian};
 use tercet_privacy::ledger::{Action, Budget, Cost, Ledger, LedgerError, Request};
 
 const STEP: Mechanism = Mechanism::PoissonGaussian { q: 0.01, sigma: 1.0 };
@@ -90,6 +90,41 @@ fn steps_not_taken_are_free_again_and_a_crash_leaves_all_spent() {
     let reopened = Ledger::open(&path).expect("valid");
     assert!((reopened.status().expect("valid").spent_epsilon / cost_of(910) - 1.0).abs() < 1e-6);
     assert!(matches!(reopened.reserve(&steps(900)), Err(LedgerError::Exceeded { .. })));
+}
+
+#[test]
+fn what_a_mechanism_may_fail_by_is_charged_with_it() {
+    let sigma = 4.0;
+    let failing = |failure: f64, excess: f64| {
+        let mechanisms = vec![(Mechanism::Gaussian { sigma }, 1)];
+        request(Cost::Approximate { mechanisms, excess, failure })
+    };
+    let (_folder, _path, ledger) = new(20.0);
+    let job = ledger.reserve(&failing(2e-6, 0.0)).expect("within budget");
+    let spent = ledger.status().expect("valid").spent_epsilon;
+    // The smallest ε at which the Gaussian and the failure together cost the budget's δ.
+    let delta = |epsilon: f64| gaussian::delta(1.0 / sigma, epsilon) + 2e-6 * (1.0 + epsilon.exp());
+    assert!(delta(spent) <= 1e-5 && delta(spent * (1.0 - 1e-6)) > 1e-5, "{spent}: {}", delta(spent));
+    // Failures add up, and a second one leaves nothing of δ.
+    assert!(matches!(ledger.reserve(&failing(2e-6, 0.0)), Err(LedgerError::DeltaExceeded { .. })));
+    // A run that opened nothing cannot have failed.
+    ledger.settle(&job, &[0]).expect("settled");
+    let job = ledger.reserve(&failing(2e-6, 0.0)).expect("within budget");
+    ledger.settle(&job, &[0]).expect("settled");
+    assert_eq!(ledger.status().expect("valid").spent_epsilon, 0.0);
+
+    let _job = ledger.reserve(&failing(0.0, 0.25)).expect("within budget");
+    let exact = gaussian::epsilon(1.0 / sigma, 1e-5 * (-0.125f64).exp()) + 0.25;
+    assert!((ledger.status().expect("valid").spent_epsilon / exact - 1.0).abs() < 1e-12);
+
+    // A budget of just what the job costs covers it.
+    let (_folder, _path, tight) = new(spent * (1.0 + 1e-12));
+    let _job = tight.reserve(&failing(2e-6, 0.0)).expect("within budget");
+    let (_folder, _path, short) = new(spent * (1.0 - 1e-6));
+    assert!(matches!(short.reserve(&failing(2e-6, 0.0)), Err(LedgerError::Exceeded { .. })));
+    for (failure, excess) in [(-1e-9, 0.0), (1.0, 0.0), (f64::NAN, 0.0), (0.0, -1.0), (0.0, f64::NAN)] {
+        assert!(matches!(short.reserve(&failing(failure, excess)), Err(LedgerError::Privacy(_))));
+    }
 }
 
 #[test]
@@ -221,6 +256,7 @@ fn a_rewritten_ledger_is_noticed_by_whoever_kept_its_head() {
     let (_folder, path, _lines) = filled();
     let kept = Ledger::open(&path).expect("valid").status().expect("valid").head;
     Ledger::open_at(&path, &kept).expect("the same chain");
+    Ledger::open_through(&path, &kept.hash).expect("the same chain");
     fs::remove_file(&path).expect("removable");
     fs::remove_file(head_path(&path)).expect("removable");
     let fresh = Ledger::create(&path, budget(1000.0)).expect("created");
@@ -229,6 +265,7 @@ fn a_rewritten_ledger_is_noticed_by_whoever_kept_its_head() {
         let _filler = fresh.reserve(&stated(0.0, 0.0)).expect("within budget");
     }
     assert!(matches!(Ledger::open_at(&path, &kept), Err(LedgerError::OtherChain { entry: 3, .. })));
+    assert!(matches!(Ledger::open_through(&path, &kept.hash), Err(LedgerError::HeadUnknown { .. })));
 }
 
 #[test]

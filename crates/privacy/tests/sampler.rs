@@ -31,6 +31,46 @@ fn samples_fit_the_discrete_gaussian_at_every_width() {
 }
 
 #[test]
+#[ignore = "ten million samples a width: for a release build"]
+fn ten_million_samples_fit_the_discrete_gaussian() {
+    for (seed, sigma) in [(41, 0.5), (42, 1.0), (43, 3.7), (44, 100.0), (45, 1e4), (46, 1e6)] {
+        let law = sampler(sigma);
+        let samples = law.samples(&mut rng(seed), 10_000_000);
+        let fit = chi_square(&samples, sigma, law.variance(), 1000);
+        assert!(fit.p_value > 1e-4 && (fit.variance_ratio - 1.0).abs() < 0.003, "{sigma}: {fit:?}");
+    }
+}
+
+/// Correlation of samples `lag` apart, of their values and of their sizes: each normal with deviation 1/√count for independent ones.
+fn correlations(samples: &[i64], lag: usize) -> [f64; 2] {
+    let of = |value: &dyn Fn(i64) -> f64| {
+        let values: Vec<f64> = samples.iter().map(|&x| value(x)).collect();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
+        let pairs = values.iter().zip(&values[lag..]);
+        pairs.map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>() / variance / count
+    };
+    [of(&|x| x as f64), of(&|x| x.abs() as f64)]
+}
+
+#[test]
+fn neighbouring_draws_are_independent() {
+    for (seed, sigma) in [(51, 1.0), (52, 3.7), (53, 1e4), (54, 1e10)] {
+        let mut samples = sampler(sigma).samples(&mut rng(seed), 1_000_000);
+        // Neighbouring lanes, half a block and a block of candidates, and about as many accepted ones.
+        for lag in [1, 2, 16, 32, 48, 53, 64] {
+            for found in correlations(&samples, lag) {
+                assert!(found.abs() < 5e-3, "{sigma} {lag}: {found}");
+            }
+        }
+        // One draw in fifty that copies its neighbour's size must show.
+        (1..samples.len()).step_by(50).for_each(|at| samples[at] = -samples[at - 1]);
+        assert!(correlations(&samples, 1)[1] > 5e-3, "{sigma}");
+    }
+}
+
+#[test]
 fn the_test_of_fit_notices_a_wrong_width_and_a_missing_zero() {
     let law = sampler(100.0);
     let samples = law.samples(&mut rng(9), 500_000);

@@ -63,6 +63,11 @@ impl TrainingJob {
         Policy::new(rules)
     }
 
+    /// Whether the ε of `[privacy]` is within the targets'; `None` without one of them.
+    pub fn met_epsilon(&self) -> Option<bool> {
+        self.targets.met_epsilon(self.privacy.as_ref().map(|privacy| privacy.spec.epsilon))
+    }
+
     /// Scales and rings of this training.
     ///
     /// # Errors

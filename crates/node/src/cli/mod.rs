@@ -67,6 +67,7 @@ const NODE_FILE: &str = r#"A node file (relative paths start at its folder):
   ledger = "rows.ledger"               # made by the first job; keep it, and its .head file
   epsilon = 3.0
   delta = 1e-5
+  head = "9f86…"                       # optional: the head of an earlier run's report; a ledger without it is refused
 
   [peers]                              # optional: where this party reaches others, in place of the job's addresses
   hospital-b = "10.0.0.7:9000"

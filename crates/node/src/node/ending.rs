@@ -68,6 +68,12 @@ impl Run<'_> {
             let accuracy = targets.accuracy.unwrap_or_default();
             tracing::warn!("the model misses targets.accuracy = {accuracy} on the test rows: it is {opened}");
         }
+        if self.record.met_epsilon == Some(false) {
+            let most = job.training.targets.epsilon.unwrap_or_default();
+            tracing::warn!(
+                "privacy.epsilon is above targets.epsilon = {most}: the job ran all the same, as it says"
+            );
+        }
         tell(&self.record, self.party, outcome.seconds);
         Ok(())
     }

@@ -69,6 +69,8 @@ pub struct Record {
     pub openings: Vec<OpeningRecord>,
     /// Whether the model met the least accuracy of the job's targets; `null` if the job states none.
     pub met_target: Option<bool>,
+    /// Whether the job's ε was within the largest of its targets; `null` if the job states none.
+    pub met_epsilon: Option<bool>,
     /// The model's folder, if this party received it.
     pub model: Option<String>,
 }
@@ -175,6 +177,7 @@ impl Record {
             memory_peak: None,
             openings: Vec::new(),
             met_target: None,
+            met_epsilon: job.training.met_epsilon(),
             model: None,
         }
     }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tercet_data::Source;
@@ -25,6 +25,8 @@ pub struct BudgetConfig {
     pub epsilon: f64,
     /// The δ at which it holds.
     pub delta: f64,
+    /// The hash of an entry that the ledger must contain: its head after an earlier run, kept elsewhere.
+    pub head: Option<String>,
 }
 
 /// What a run has set aside. Dropped without a settlement, it stays spent in full.
@@ -78,22 +80,28 @@ pub(super) fn charge(
     };
     let data_set = data_set(source);
     let ledger = open(budget, &data_set, &plan.spec.unit)?;
-    let recipients: Vec<&str> = job
-        .training
-        .release
-        .model
-        .iter()
-        .filter_map(|&index| job.parties.get(index).map(|party| party.name.as_str()))
-        .collect();
+    let recipients = recipients(job);
     let request = Request {
         data_set: data_set.clone(),
         unit: plan.spec.unit.clone(),
         job: *job.hash().as_bytes(),
         purpose: job.name.clone(),
         recipient: recipients.join(", "),
-        cost: Cost::Mechanisms(plan.events()),
+        cost: Cost::Approximate {
+            mechanisms: plan.events(),
+            excess: plan.views.discrete_excess,
+            failure: plan.range_probability,
+        },
     };
-    let reservation = ledger.reserve(&request)?;
+    let reservation = ledger.reserve(&request).map_err(|error| match error {
+        LedgerError::Mismatch { path, field: "data set", .. } => anyhow!(
+            "the ledger {} was made for other data files than {}: files are known by their full paths, so put them back where \
+             they were, or name the ledger that was made for these",
+            path.display(),
+            files(source).iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" and ")
+        ),
+        error => error.into(),
+    })?;
     tracing::info!("privacy ledger {}: entry {} reserved", budget.ledger.display(), reservation.entry);
     Ok(Some(Charged { ledger, reservation, path: budget.ledger.clone(), data_set, settled: false }))
 }
@@ -104,7 +112,7 @@ pub(super) fn charge(
 /// The ledger cannot be used, or the entry is not of this job.
 pub(super) fn recognise(config: &NodeConfig, job: &Job, entry: u64) -> Result<Option<Charged>> {
     let Some(budget) = &config.budget else { return Ok(None) };
-    let ledger = Ledger::open(&budget.ledger)?;
+    let ledger = existing(budget)?;
     let entries = ledger.entries()?;
     let reserved = entries.iter().find_map(|found| match &found.content {
         Action::Reserve(reserved) if found.index == entry => Some(reserved),
@@ -126,7 +134,15 @@ pub(super) fn recognise(config: &NodeConfig, job: &Job, entry: u64) -> Result<Op
     Ok(Some(Charged { ledger, reservation, path: budget.ledger.clone(), data_set, settled }))
 }
 
-/// The ledger, made if there is none yet. Its budget is the node file's.
+/// The ledger that is there, with the head that the node file names, if it names one.
+fn existing(config: &BudgetConfig) -> Result<Ledger, LedgerError> {
+    match &config.head {
+        Some(head) => Ledger::open_through(&config.ledger, head),
+        None => Ledger::open(&config.ledger),
+    }
+}
+
+/// The ledger, made if there is none yet and the node file names no head. Its budget is the node file's.
 fn open(config: &BudgetConfig, data_set: &str, unit: &str) -> Result<Ledger> {
     let budget = Budget {
         data_set: data_set.to_owned(),
@@ -135,11 +151,12 @@ fn open(config: &BudgetConfig, data_set: &str, unit: &str) -> Result<Ledger> {
         delta: config.delta,
     };
     let ledger = match config.ledger.symlink_metadata() {
-        Ok(found) if !found.is_file() => Ledger::open(&config.ledger)?,
+        Ok(found) if !found.is_file() => existing(config)?,
+        _ if config.head.is_some() => existing(config)?,
         // Also where there is a file: an earlier start may have found no room for more than its name.
         _ => match Ledger::create(&config.ledger, budget) {
             Ok(ledger) => ledger,
-            Err(LedgerError::Exists(_)) => Ledger::open(&config.ledger)?,
+            Err(LedgerError::Exists(_)) => existing(config)?,
             Err(error) => return Err(error.into()),
         },
     };
@@ -160,12 +177,8 @@ fn open(config: &BudgetConfig, data_set: &str, unit: &str) -> Result<Ledger> {
 
 /// Names a data set by its files, so that no choice of rows within them has a budget of its own.
 fn data_set(source: &Source) -> String {
-    let files: Vec<&Path> = match source {
-        Source::Csv { file, .. } => vec![file],
-        Source::Idx { images, labels, .. } => vec![images, labels],
-    };
     let mut hash = Sha256::new();
-    for file in files {
+    for file in files(source) {
         let name = file.as_os_str().as_encoded_bytes();
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name);
@@ -176,6 +189,24 @@ fn data_set(source: &Source) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+/// The files of a data set.
+fn files(source: &Source) -> Vec<&Path> {
+    match source {
+        Source::Csv { file, .. } => vec![file],
+        Source::Idx { images, labels, .. } => vec![images, labels],
+    }
+}
+
+/// Everyone who receives what a job opens; the verdict on a target accuracy is for all.
+fn recipients(job: &Job) -> Vec<&str> {
+    let (release, targets) = (&job.training.release, &job.training.targets);
+    let receives = |index: &usize| {
+        targets.accuracy.is_some()
+            || [&release.model, &release.accuracy, &release.loss].iter().any(|to| to.contains(index))
+    };
+    (0..job.parties.len()).filter(receives).map(|index| job.parties[index].name.as_str()).collect()
 }
 
 impl Charged {

@@ -65,14 +65,7 @@ impl Accounted {
     /// last step. In doubt it stays spent.
     pub(crate) fn stopped(self, job: &Job, error: &Error) {
         let Accounted { plan: Some(plan), charged: Some(charged) } = self else { return };
-        let before_opening = match error.downcast_ref::<TrainError>() {
-            Some(TrainError::Engine { step, .. }) => {
-                *step < plan.steps && job.training.training.evaluate_every == 0
-            }
-            Some(_) => true,
-            None => false,
-        };
-        if before_opening {
+        if before_opening(error, plan.steps, job.training.training.evaluate_every) {
             charged.give_back(&plan);
         } else {
             tracing::warn!(
@@ -107,8 +100,46 @@ impl Accounted {
     }
 }
 
+/// Whether a run of `steps` steps that ended with `error` cannot have opened anything. What is wrong with the job, its rows or its
+/// privacy is found before the first step; everything else may come later.
+fn before_opening(error: &Error, steps: u64, evaluate_every: u32) -> bool {
+    match error.downcast_ref::<TrainError>() {
+        Some(TrainError::Engine { step, .. }) => *step < steps && evaluate_every == 0,
+        Some(TrainError::Spec(_) | TrainError::Rows { .. } | TrainError::Privacy(_)) => true,
+        _ => false,
+    }
+}
+
 /// What a job's model has spent, for its description.
 pub(crate) fn spent(job: &Job) -> Option<PrivacySpent> {
     let spec = &job.training.privacy.as_ref()?.spec;
     Some(PrivacySpent { epsilon: spec.epsilon, delta: spec.delta })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tercet_engine::EngineError;
+    use tercet_privacy::PrivacyError;
+
+    #[test]
+    fn only_an_end_before_any_opening_gives_a_charge_back() {
+        let engine = |step| {
+            let source = EngineError::parameter("a product", "it is lost".to_owned());
+            Error::from(TrainError::Engine { step, source }).context("at the third party")
+        };
+        let stopped = |step| Error::from(TrainError::Stopped { step, source: "the disk is full".into() });
+        for (error, every, before) in [
+            (engine(0), 0, true),
+            (engine(9), 0, true),
+            (engine(10), 0, false),
+            (engine(9), 1, false),
+            (Error::from(TrainError::Privacy(PrivacyError::Empty)), 1, true),
+            (stopped(10), 0, false),
+            (stopped(3), 1, false),
+            (Error::msg("the network is gone"), 0, false),
+        ] {
+            assert_eq!(before_opening(&error, 10, every), before, "{error:#}");
+        }
+    }
 }

@@ -52,6 +52,10 @@ struct Claim {
     rows_of_a_unit: u32,
     neighbours: String,
     statement: String,
+    /// Largest ε of the job's targets, if it states one.
+    target_epsilon: Option<f64>,
+    /// Whether the job's own ε is within it.
+    met_epsilon: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,6 +144,8 @@ impl Report {
                     counted(plan.corrupt),
                     spec.unit
                 ),
+                target_epsilon: job.training.targets.epsilon,
+                met_epsilon: job.training.met_epsilon(),
             },
             assumptions: assumptions(job, plan),
             mechanism: Mechanism {
@@ -208,6 +214,12 @@ impl Report {
             "## Claim\n{}\n\nNeighbouring data sets: {}.\n",
             self.claim.statement, self.claim.neighbours
         )?;
+        if let (Some(most), Some(false)) = (self.claim.target_epsilon, self.claim.met_epsilon) {
+            writeln!(
+                page,
+                "This is above the job's own target of {most}; it ran all the same, as it says.\n"
+            )?;
+        }
         writeln!(page, "## Assumptions")?;
         for assumption in &self.assumptions {
             writeln!(page, "- {assumption}")?;
@@ -279,11 +291,7 @@ fn cost(page: &mut String, who: &str, sigma: f64, epsilons: &Epsilons) -> std::f
 }
 
 fn counted(parties: u32) -> &'static str {
-    match parties {
-        0 => "none",
-        1 => "one",
-        _ => "two",
-    }
+    if parties == 1 { "one" } else { "two" }
 }
 
 fn assumptions(job: &Job, plan: &PrivacyPlan) -> Vec<String> {
@@ -304,11 +312,22 @@ fn assumptions(job: &Job, plan: &PrivacyPlan) -> Vec<String> {
 }
 
 fn neighbours(spec: &PrivacySpec) -> String {
-    let what = match spec.unit_column() {
-        None => "one record is".to_owned(),
-        Some(column) => format!("all rows of one {column} are"),
+    let (taken, replaced) = match spec.unit_column() {
+        None => (
+            "one record is taken out: its place in the batches stays and counts for nothing".to_owned(),
+            "one record by another".to_owned(),
+        ),
+        Some(column) => (
+            format!(
+                "all rows of one {column} are taken out: their places in the batches stay and count for nothing"
+            ),
+            format!("the rows of one {column} by others"),
+        ),
     };
-    format!("{what} added or removed; the order of the other rows, and their number, stay")
+    format!(
+        "{taken}, and all other rows and batches are the same; replacing {replaced} moves sums by up to twice the sensitivity, \
+         which no number here is for"
+    )
 }
 
 fn unit_assumption(spec: &PrivacySpec) -> String {

@@ -36,7 +36,8 @@ const HIGH: f64 = 1e7;
 /// Relative accuracy of the result, on the safe side.
 const ACCURACY: f64 = 1e-6;
 
-/// The smallest noise multiplier σ, to a relative 1e-6 upwards, for which `events(σ)` meets the target.
+/// The smallest noise multiplier σ, to a relative 1e-6 upwards, for which `events(σ)` meets the target: from 0.01 on, which is what a
+/// target gets that less noise would meet as well.
 ///
 /// `events` must lose less privacy the larger σ is, for example
 /// `|sigma| vec![(Mechanism::PoissonGaussian { q, sigma }, steps)]`.

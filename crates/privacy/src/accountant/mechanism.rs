@@ -11,6 +11,8 @@ pub enum Neighbours {
     AddOrRemoveOne,
     /// One record is replaced by another; the number of records is public.
     ReplaceOne,
+    /// One record, or all rows of one unit, counts for nothing; its place and all other records stay.
+    ZeroOutOne,
 }
 
 /// One differentially private step.
@@ -145,9 +147,7 @@ fn noise_multiplier(sigma: f64) -> Result<(), PrivacyError> {
 fn noise(what: &'static str, value: f64) -> Result<(), PrivacyError> {
     bounded(what, value)?;
     if value < SMALLEST {
-        // Reported on its inverse, the quantity that is too large.
-        let (what, value) = ("the sensitivity over the noise", 1.0 / value);
-        return Err(PrivacyError::TooLarge { what, value, limit: 1.0 / SMALLEST });
+        return Err(PrivacyError::TooSmall { what, value, limit: SMALLEST });
     }
     Ok(())
 }

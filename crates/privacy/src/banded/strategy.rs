@@ -1,6 +1,5 @@
 //! The strategy matrix C: coefficients, sensitivity and the error it leaves in running sums.
 
-use crate::accountant::{Event, Mechanism};
 use crate::error::{PrivacyError, positive};
 
 /// Fractional bits of the coefficients. They are multiples of 2^−16 exactly, in noise and accounting alike.
@@ -116,12 +115,6 @@ impl Banded {
         let split = if honest == 1 { 0.0 } else { n * d.sqrt() };
         let after = (participation.times as f64 * (self.bands() - 1) as f64 * d).sqrt();
         Ok(self.sensitivity(participation)? * (sensitivity + split) + n * after)
-    }
-
-    /// What the whole run costs: one Gaussian of noise multiplier `sigma`, the standard deviation of z over the
-    /// sensitivity of C·G.
-    pub fn event(&self, sigma: f64) -> Event {
-        (Mechanism::Gaussian { sigma }, 1)
     }
 
     /// The first `steps` coefficients of C⁻¹: what one draw adds to the noise of its own step and the next ones.

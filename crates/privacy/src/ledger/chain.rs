@@ -108,6 +108,11 @@ impl Chain {
         Head { entries: self.entries.len() as u64, hash: self.last_hash() }
     }
 
+    /// Whether an entry has this hash.
+    pub(super) fn contains(&self, hash: &str) -> bool {
+        self.hashes.iter().any(|found| found == hash)
+    }
+
     /// Checks that the chain contains `head`.
     pub(super) fn passes_through(&self, path: &Path, head: &Head) -> Result<(), LedgerError> {
         let found = self.entries.len() as u64;

@@ -23,6 +23,15 @@ pub struct Budget {
 pub enum Cost {
     /// Mechanisms with their steps: composed tightly with everything else.
     Mechanisms(Vec<Event>),
+    /// Mechanisms that are what they say up to two small defects, which are charged as well.
+    Approximate {
+        /// The mechanisms.
+        mechanisms: Vec<Event>,
+        /// r: their probabilities are within a factor e^{±r/2} of the stated ones. It adds r to ε, and e^{r/2} multiplies δ.
+        excess: f64,
+        /// p: probability that they do something else altogether. It adds p·(1 + e^ε) to δ, for the ε of everything together.
+        failure: f64,
+    },
     /// A stated (ε, δ): added to the total.
     Stated {
         /// ε.

@@ -108,6 +108,16 @@ pub enum LedgerError {
         /// The entry the head names, from 0.
         entry: u64,
     },
+    /// No entry has the hash that was kept apart.
+    #[error(
+        "the privacy ledger {path} has no entry with the hash {head} that was kept as its head, so it was replaced or cut back; restore the file from a backup, or correct the hash"
+    )]
+    HeadUnknown {
+        /// The file.
+        path: PathBuf,
+        /// The hash.
+        head: String,
+    },
     /// The head file is missing.
     #[error(
         "the head file {0} is missing, so removed entries could not be noticed; restore it from a backup"

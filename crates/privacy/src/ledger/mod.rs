@@ -13,7 +13,7 @@ pub use chain::Head;
 pub use entry::{Action, Budget, Cost, Entry, Request, Reserved};
 pub use error::LedgerError;
 
-use crate::accountant::{Event, check_events, epsilon, zcdp};
+use crate::accountant::{Event, check_events, epsilon, gaussian, zcdp};
 use crate::error::{PrivacyError, non_negative, positive, valid_delta};
 use chain::Chain;
 use file::Locked;
@@ -94,6 +94,18 @@ impl Ledger {
         Ok(Self { path })
     }
 
+    /// As [`Ledger::open_at`], with the hash of the head alone, wherever in the chain it stands.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`]; [`LedgerError::HeadUnknown`] if no entry has that hash.
+    pub fn open_through(path: impl AsRef<Path>, hash: &str) -> Result<Self, LedgerError> {
+        let path = path.as_ref().to_owned();
+        if !Locked::open(&path, false)?.chain()?.contains(hash) {
+            return Err(LedgerError::HeadUnknown { path, head: hash.to_owned() });
+        }
+        Ok(Self { path })
+    }
+
     /// All entries, verified.
     ///
     /// # Errors
@@ -170,7 +182,14 @@ fn encode(path: &Path, chain: &mut Chain, action: Action) -> Result<String, Ledg
 /// The record of a request, with what it costs on its own.
 fn alone(request: &Request, delta: f64) -> Result<Reserved, LedgerError> {
     let (epsilon, delta, rho) = match &request.cost {
-        Cost::Mechanisms(events) => (epsilon(events, delta)?.best(), delta, zcdp::rho(events)),
+        Cost::Mechanisms(events) => (composed(events, delta)?, delta, zcdp::rho(events)),
+        Cost::Approximate { mechanisms, excess, failure } => {
+            non_negative("the excess of a mechanism", *excess)?;
+            if *failure != 0.0 {
+                valid_delta(*failure)?;
+            }
+            (composed(mechanisms, delta)?, delta, zcdp::rho(mechanisms))
+        }
         Cost::Stated { epsilon, delta } => {
             (non_negative("the stated epsilon", *epsilon)?, stated_delta(*delta)?, None)
         }
@@ -188,6 +207,16 @@ fn alone(request: &Request, delta: f64) -> Result<Reserved, LedgerError> {
     })
 }
 
+/// ε of `events` at `delta`: plain Gaussians, which are all that a training reserves, by their exact curve and at once.
+fn composed(events: &[Event], delta: f64) -> Result<f64, PrivacyError> {
+    check_events(events)?;
+    let delta = valid_delta(delta)?;
+    match gaussian::mu(events) {
+        Some(mu) => Ok(gaussian::epsilon(mu, delta)),
+        None => Ok(epsilon(events, delta)?.best()),
+    }
+}
+
 fn stated_delta(delta: f64) -> Result<f64, PrivacyError> {
     if delta == 0.0 { Ok(delta) } else { valid_delta(delta) }
 }
@@ -197,10 +226,21 @@ struct Spent {
     budget: Budget,
     events: Vec<Event>,
     stated: Vec<(f64, f64)>,
+    /// Of all mechanisms together, see [`Cost::Approximate`].
+    excess: f64,
+    failure: f64,
     unsettled: u64,
 }
 
+/// Rounds of the search for an ε that its own failures fit.
+const MOST_ROUNDS: usize = 64;
+
 impl Spent {
+    fn nothing(budget: &Budget) -> Self {
+        let (events, stated) = (Vec::new(), Vec::new());
+        Self { budget: budget.clone(), events, stated, excess: 0.0, failure: 0.0, unsettled: 0 }
+    }
+
     fn of(path: &Path, chain: &Chain) -> Result<Self, LedgerError> {
         let Some(Entry { content: Action::Budget(budget), .. }) = chain.entries.first() else {
             return Err(LedgerError::Truncated { path: path.to_owned(), found: 0, expected: 1 });
@@ -226,7 +266,7 @@ impl Spent {
             }
         }
         let unsettled = costs.iter().filter(|(_, _, settled)| !settled).count() as u64;
-        let mut spent = Self { budget: budget.clone(), events: Vec::new(), stated: Vec::new(), unsettled };
+        let mut spent = Self { unsettled, ..Self::nothing(budget) };
         for (_, cost, _) in costs {
             spent.add(&cost);
         }
@@ -236,50 +276,73 @@ impl Spent {
     fn add(&mut self, cost: &Cost) {
         match cost {
             Cost::Mechanisms(events) => self.events.extend(events),
+            Cost::Approximate { mechanisms, excess, failure } => {
+                self.events.extend(mechanisms);
+                self.excess += excess;
+                self.failure += failure;
+            }
             Cost::Stated { epsilon, delta } => self.stated.push((*epsilon, *delta)),
         }
     }
 
-    /// ε of all of it, and of `more`, at the budget's δ: mechanisms composed at what the stated δ leave, stated ε added.
+    /// ε of all of it, and of `more`, at the budget's δ: mechanisms composed at what the stated δ and the failures leave, stated ε
+    /// added.
     fn epsilon(&self, more: Option<&Cost>) -> Result<f64, LedgerError> {
         let mut all = Self {
-            budget: self.budget.clone(),
             events: self.events.clone(),
             stated: self.stated.clone(),
-            unsettled: 0,
+            excess: self.excess,
+            failure: self.failure,
+            ..Self::nothing(&self.budget)
         };
         if let Some(cost) = more {
             all.add(cost);
         }
-        let stated_epsilon: f64 = all.stated.iter().map(|(epsilon, _)| epsilon).sum();
-        let stated_delta: f64 = all.stated.iter().map(|(_, delta)| delta).sum();
-        let left = all.budget.delta - stated_delta;
-        if left < 0.0 || (left == 0.0 && !all.events.is_empty()) {
-            let Budget { data_set, delta: budget, .. } = all.budget;
-            return Err(LedgerError::DeltaExceeded { data_set, total: stated_delta, budget });
+        // Failures cost the more δ the larger ε is: the smallest ε that they fit is approached from below, a hair more each time.
+        // What they leave at the budget's own ε decides in the end.
+        let budget = all.budget.epsilon;
+        let mut total = all.epsilon_with(0.0)?;
+        for round in 1..=MOST_ROUNDS {
+            if all.failure == 0.0 || total > budget {
+                break;
+            }
+            let guess = if round == MOST_ROUNDS { budget } else { (total * (1.0 + 1e-9)).min(budget) };
+            total = all.epsilon_with(guess)?;
+            if total <= guess {
+                break;
+            }
         }
-        if all.events.is_empty() {
+        Ok(total)
+    }
+
+    /// As [`Spent::epsilon`], with what failures cost at `at`.
+    fn epsilon_with(&self, at: f64) -> Result<f64, LedgerError> {
+        let stated_epsilon: f64 = self.stated.iter().map(|(epsilon, _)| epsilon).sum();
+        let mut used: f64 = self.stated.iter().map(|(_, delta)| delta).sum();
+        if self.failure > 0.0 {
+            used += self.failure * (1.0 + at.exp());
+        }
+        let left = self.budget.delta - used;
+        if left < 0.0 || (left == 0.0 && !self.events.is_empty()) {
+            let Budget { data_set, delta: budget, .. } = self.budget.clone();
+            return Err(LedgerError::DeltaExceeded { data_set, total: used, budget });
+        }
+        if self.events.is_empty() {
             return Ok(stated_epsilon);
         }
-        check_events(&all.events)?;
-        Ok(epsilon(&all.events, left)?.best() + stated_epsilon)
+        Ok(composed(&self.events, left * (-0.5 * self.excess).exp())? + self.excess + stated_epsilon)
     }
 }
 
 /// Reduces a reserved cost to the steps taken.
 fn settle(cost: &mut Cost, steps: &[u64]) -> Result<(), &'static str> {
     match cost {
-        Cost::Mechanisms(events) => {
-            if events.len() != steps.len() {
-                return Err("it has another number of mechanisms");
+        Cost::Mechanisms(events) => taken(events, steps),
+        Cost::Approximate { mechanisms, excess, failure } => {
+            taken(mechanisms, steps)?;
+            if mechanisms.is_empty() {
+                (*excess, *failure) = (0.0, 0.0);
             }
-            for ((_, reserved), taken) in events.iter_mut().zip(steps) {
-                if taken > reserved {
-                    return Err("more steps were taken than reserved");
-                }
-                *reserved = *taken;
-            }
-            events.retain(|(_, steps)| *steps > 0);
             Ok(())
         }
         Cost::Stated { epsilon, delta } => match steps {
@@ -291,4 +354,19 @@ fn settle(cost: &mut Cost, steps: &[u64]) -> Result<(), &'static str> {
             _ => Err("a stated cost is settled with 0 or 1"),
         },
     }
+}
+
+/// Reduces mechanisms to the steps taken.
+fn taken(events: &mut Vec<Event>, steps: &[u64]) -> Result<(), &'static str> {
+    if events.len() != steps.len() {
+        return Err("it has another number of mechanisms");
+    }
+    for ((_, reserved), taken) in events.iter_mut().zip(steps) {
+        if taken > reserved {
+            return Err("more steps were taken than reserved");
+        }
+        *reserved = *taken;
+    }
+    events.retain(|(_, steps)| *steps > 0);
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! ‖z‖ ≤ √(‖a‖² + 1) · ‖W‖, and its backward pass ‖δ·Wᵀ‖ ≤ ‖δ‖ · ‖W‖. Weights start at public values, and each step adds at most
 //! rate / batch · (rows · (1 + κ + r) + noise), r for the rounding of bounded gradients. The noise of all steps together is
 //! sub-Gaussian; its norm is bounded up to a probability (Hsu, Kakade and Zhang, Electronic Communications in Probability 2012).
+//! Momentum truncates every number of the velocity in every step, which counts like one more gradient of so many units.
 
 use ndarray::Array2;
 use tercet_privacy::banded::Banded;
@@ -101,7 +102,12 @@ pub(super) fn layers(
     let start = init::weights(&architecture, job.training.seed, plan.weight);
     let batch = job.training.batch;
     let (rates, squares) = steps.rates(plan, batch, noise.strategy);
-    let moved = rates * batch as f64 * (1.0 + KAPPA + rounding);
+    let gradients = batch as f64 * (1.0 + KAPPA + rounding);
+    // A velocity is a sum of gradients, in their units; truncated, each of `count` numbers is off by so many of them.
+    let slowed = |count: f64| match plan.momentum {
+        Some(_) => count.sqrt() * TRUNCATION_UNITS * unit(plan.activation + plan.gradient),
+        None => 0.0,
+    };
     let drift = squares * noise.deviation;
     // Norm of sub-Gaussian noise of deviation 1 in `count` coordinates.
     let noisy = |count: f64| {
@@ -113,8 +119,8 @@ pub(super) fn layers(
         let gain = noise.strategy.map_or(1.0, |banded| {
             1.01 * banded.inverse(steps.count as usize).iter().map(|c| c * c).sum::<f64>().sqrt()
         });
-        let step = batch as f64 * (1.0 + KAPPA + rounding)
-            + gain * noise.deviation * noisy(architecture.parameters() as f64);
+        let parameters = architecture.parameters() as f64;
+        let step = gradients + slowed(parameters) + gain * noise.deviation * noisy(parameters);
         let velocity = step / (1.0 - momentum.value());
         let needs = velocity.log2() + f64::from(plan.activation + plan.gradient + momentum.shift + 2);
         if needs >= f64::from(plan.master_ring.bits()) {
@@ -128,6 +134,7 @@ pub(super) fn layers(
     }
     let weight_norm = |slot: usize| {
         let (norm, count) = size(&start, slot);
+        let moved = rates * (gradients + slowed(count));
         let noisy = drift * noisy(count);
         norm + moved + noisy + count.sqrt() * TRUNCATION_UNITS * unit(plan.weight)
     };

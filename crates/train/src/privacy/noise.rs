@@ -8,8 +8,8 @@ use std::thread::{self, JoinHandle};
 
 use tercet_engine::{Engine, EngineError, Shared};
 use tercet_privacy::PrivacyError;
-use tercet_privacy::banded::CorrelatedNoise;
-use tercet_privacy::sampler::{DiscreteGaussian, LocalRng};
+use tercet_privacy::banded::{Banded, CorrelatedNoise};
+use tercet_privacy::sampler::{DiscreteGaussian, LocalRng, Variance};
 
 use zeroize::Zeroizing;
 
@@ -17,18 +17,21 @@ use crate::layers::Gradient;
 
 use super::PrivacyPlan;
 
-/// Noise of as many coordinates as a step has, in units. Every sample is used once.
+/// Noise of every coordinate of a step, in units. Every sample is used once.
 type Draw = Zeroizing<Vec<i64>>;
 
-/// One party's noise.
+/// The noise that this engine adds: one party's, or each party's in an engine of all of them.
 pub(crate) struct Noise {
     coordinates: usize,
-    /// Whether a draw belongs to one step and its numbers to their coordinates.
-    correlated: bool,
+    law: Law,
+    parties: Vec<OneParty>,
+}
+
+/// One party's draws, from randomness of its own.
+struct OneParty {
     state: State,
-    /// What is left of the last draw, and how much of it is used.
+    /// The draw of the current step, once it is needed.
     draw: Option<Draw>,
-    used: usize,
 }
 
 enum State {
@@ -39,6 +42,13 @@ enum State {
     Failed,
 }
 
+/// How draws are distributed.
+struct Law {
+    variance: Variance,
+    /// How they are correlated with those of the last steps, if they are.
+    strategy: Option<Banded>,
+}
+
 /// Where draws come from.
 struct Stream {
     source: Source,
@@ -46,13 +56,20 @@ struct Stream {
 }
 
 enum Source {
-    /// Independent of other steps.
     Independent(DiscreteGaussian),
-    /// Correlated with the last steps.
     Correlated(CorrelatedNoise),
 }
 
 impl Stream {
+    fn new(law: &Law, coordinates: usize) -> Result<Stream, PrivacyError> {
+        let variance = law.variance.clone();
+        let source = match law.strategy.clone() {
+            None => Source::Independent(DiscreteGaussian::new(variance)),
+            Some(strategy) => Source::Correlated(CorrelatedNoise::new(strategy, variance, coordinates)?),
+        };
+        Ok(Stream { source, rng: LocalRng::new()? })
+    }
+
     /// Overwrites `draw`.
     fn fill(&mut self, mut draw: Draw) -> Result<Draw, PrivacyError> {
         match &mut self.source {
@@ -66,22 +83,19 @@ impl Stream {
 impl Noise {
     /// Noise of the plan's variance, from a fresh local seed.
     pub(crate) fn new(plan: &PrivacyPlan) -> Result<Noise, PrivacyError> {
-        let coordinates = plan.coordinates();
-        let Some(strategy) = &plan.strategy else { return Noise::with(plan.sampler(), coordinates) };
-        let stream = CorrelatedNoise::new(strategy.clone(), plan.share().clone(), coordinates)?;
-        Noise::from(Source::Correlated(stream), coordinates)
+        let law = Law { variance: plan.share().clone(), strategy: plan.strategy.clone() };
+        Noise::of(law, plan.coordinates())
+    }
+
+    fn of(law: Law, coordinates: usize) -> Result<Noise, PrivacyError> {
+        let first = OneParty::new(&law, coordinates)?;
+        Ok(Noise { coordinates, law, parties: vec![first] })
     }
 
     /// Independent noise of any law.
-    pub(crate) fn with(sampler: DiscreteGaussian, coordinates: usize) -> Result<Noise, PrivacyError> {
-        Noise::from(Source::Independent(sampler), coordinates)
-    }
-
-    fn from(source: Source, coordinates: usize) -> Result<Noise, PrivacyError> {
-        let coordinates = coordinates.max(1);
-        let correlated = matches!(source, Source::Correlated(_));
-        let stream = Stream { source, rng: LocalRng::new()? };
-        Ok(Noise { coordinates, correlated, state: State::Fresh(Box::new(stream)), draw: None, used: 0 })
+    #[cfg(test)]
+    pub(crate) fn with(sampler: &DiscreteGaussian, coordinates: usize) -> Result<Noise, PrivacyError> {
+        Noise::of(Law { variance: sampler.parameter().clone(), strategy: None }, coordinates)
     }
 
     /// Adds noise to every coordinate. Gradients are exact sums of products of integers, and a unit in their last place is
@@ -92,58 +106,65 @@ impl Noise {
         gradients: &mut [Gradient<E>],
     ) -> Result<(), EngineError> {
         let parts: Vec<_> = gradients.iter_mut().flat_map(|g| [&mut g.weight, &mut g.bias]).collect();
-        if self.correlated {
-            let needed: usize = parts.iter().map(|part| part.meta().len()).sum();
-            if needed != self.coordinates {
-                let why =
-                    format!("the plan counts {} coordinates, the gradients have {needed}", self.coordinates);
-                return Err(EngineError::parameter(WHAT, why));
-            }
-            self.draw = None;
+        let needed: usize = parts.iter().map(|part| part.meta().len()).sum();
+        if needed != self.coordinates {
+            let why =
+                format!("the plan counts {} coordinates, the gradients have {needed}", self.coordinates);
+            return Err(EngineError::parameter(WHAT, why));
         }
         let mut filled = Ok(());
         let mut first = 0;
         for part in parts {
             let count = part.meta().len();
             // Called once by an engine of one party, for each party by one of all, never by one that counts costs.
+            let mut party = 0;
             engine.noise(part, &mut |elements| {
-                if self.correlated && self.draw.is_some() {
-                    self.used = first;
-                }
                 if filled.is_ok() {
-                    filled = self.add_to(elements);
+                    filled = self.add_to(party, first, elements);
                 }
+                party += 1;
             })?;
             first += count;
         }
+        self.parties.iter_mut().for_each(OneParty::end_step);
         filled
     }
 
-    /// Adds the next samples.
-    fn add_to(&mut self, mut elements: &mut [u64]) -> Result<(), EngineError> {
-        while !elements.is_empty() {
-            let draw = match &mut self.draw {
-                Some(draw) => draw,
-                none => {
-                    self.used = 0;
-                    none.insert(self.state.next(self.coordinates)?)
-                }
-            };
-            let samples = &draw[self.used..];
-            let (now, later) = elements.split_at_mut(samples.len().min(elements.len()));
-            for (element, sample) in now.iter_mut().zip(samples) {
-                *element = element.wrapping_add_signed(*sample);
-            }
-            self.used += now.len();
-            if self.used == draw.len()
-                && !self.correlated
-                && let (Some(used), State::Drawing(ahead)) = (self.draw.take(), &self.state)
-            {
-                ahead.give_back(used);
-            }
-            elements = later;
+    /// Adds a party's samples from coordinate `first` on.
+    fn add_to(&mut self, party: usize, first: usize, elements: &mut [u64]) -> Result<(), EngineError> {
+        if party == self.parties.len() {
+            let refused = |error: PrivacyError| EngineError::parameter(WHAT, error.to_string());
+            self.parties.push(OneParty::new(&self.law, self.coordinates).map_err(refused)?);
+        }
+        let samples = self.parties[party].draw(self.coordinates)?.get(first..first + elements.len());
+        let samples = samples
+            .ok_or_else(|| EngineError::parameter(WHAT, "it has fewer samples than there are numbers"))?;
+        for (element, sample) in elements.iter_mut().zip(samples) {
+            *element = element.wrapping_add_signed(*sample);
         }
         Ok(())
+    }
+}
+
+impl OneParty {
+    fn new(law: &Law, coordinates: usize) -> Result<OneParty, PrivacyError> {
+        let stream = Stream::new(law, coordinates)?;
+        Ok(OneParty { state: State::Fresh(Box::new(stream)), draw: None })
+    }
+
+    /// The draw of the current step.
+    fn draw(&mut self, coordinates: usize) -> Result<&Draw, EngineError> {
+        match &mut self.draw {
+            Some(draw) => Ok(draw),
+            none => Ok(none.insert(self.state.next(coordinates)?)),
+        }
+    }
+
+    /// What was drawn is used; its space is for a later draw.
+    fn end_step(&mut self) {
+        if let (Some(used), State::Drawing(ahead)) = (self.draw.take(), &self.state) {
+            ahead.give_back(used);
+        }
     }
 }
 

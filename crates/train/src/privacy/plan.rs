@@ -4,7 +4,7 @@ use serde::Serialize;
 use tercet_engine::functions::{CoarseRoot, Radicand};
 use tercet_privacy::PrivacyError;
 use tercet_privacy::accountant::view::{BatchesKnownTo, Run, Sampling, Units, Views, views};
-use tercet_privacy::accountant::{Event, Mechanism, Method, Target, calibrate};
+use tercet_privacy::accountant::{Epsilons, Event, Mechanism, Method, Neighbours, Target, calibrate};
 use tercet_privacy::banded::{Banded, Participation};
 use tercet_privacy::sampler::{DiscreteGaussian, Variance};
 use tercet_privacy::sensitivity::{Layer, Sensitivity, sensitivity};
@@ -28,6 +28,9 @@ const RANGE_SHARE: f64 = 1e-6;
 /// Least deviation of one party's banded draws, in units: far above what the bound of [`tercet_privacy::discrete`] needs, so that
 /// it does not matter whether the noise is counted as one discrete Gaussian or as one of each honest party.
 const LEAST_BANDED: f64 = 1024.0;
+
+/// Most bytes of past noise that banded noise keeps.
+const MOST_HISTORY: u64 = 1 << 30;
 
 /// Least fractional bits of the factors of rows.
 const LEAST_FACTOR_BITS: i32 = 8;
@@ -118,7 +121,7 @@ impl PrivacyPlan {
         let coordinates = Architecture::new(&job.model)?.parameters() as u64;
         let target = Target { epsilon: privacy.spec.epsilon, delta, method: Method::Exact };
         let participation = Participation { times: participations, separation: steps.per_epoch };
-        let strategy = strategy(job, &privacy.spec, participation)?;
+        let strategy = strategy(job, &privacy.spec, participation, coordinates)?;
         // Correlated noise makes one mechanism of the whole training.
         let uses = if strategy.is_some() { 1 } else { participations };
         let mut sigma = calibrate(target, |sigma| vec![(Mechanism::Gaussian { sigma }, uses)])?;
@@ -143,9 +146,10 @@ impl PrivacyPlan {
             }),
         };
         // The discrete noise is charged as a slightly narrower continuous one: a hair more of it makes up for that.
-        let largest = |views: &Views| {
-            views.outsider.best().max(views.corrupt_party.map_or(0.0, |epsilons| epsilons.best()))
-        };
+        // By the exact curve, as a ledger will compose it.
+        let exact = |epsilons: &Epsilons| epsilons.exact.unwrap_or_else(|| epsilons.best());
+        let largest =
+            |views: &Views| exact(&views.outsider).max(views.corrupt_party.as_ref().map_or(0.0, exact));
         let mut found = views(&run(sigma), delta)?;
         for attempt in 1..=20 {
             if largest(&found) <= privacy.spec.epsilon {
@@ -158,6 +162,8 @@ impl PrivacyPlan {
             let (epsilon, delta) = (privacy.spec.epsilon, privacy.spec.delta);
             return Err(PrivacyError::Unreachable { epsilon, delta, sigma }.into());
         }
+        // Δ bounds what one unit adds: without it its rows count for nothing, and batches stay as they are.
+        found.neighbours = Some(Neighbours::ZeroOutOne);
         let share = Variance::share(sigma, noise_sensitivity, PARTIES, privacy.corrupt)?;
         if strategy.is_some() && share.sigma() < LEAST_BANDED {
             return Err(
@@ -212,7 +218,8 @@ impl PrivacyPlan {
         self.share.sigma()
     }
 
-    /// What the run costs towards a corrupt party, for a budget.
+    /// What the run costs towards a corrupt party, for a budget: besides it come the excess of [`PrivacyPlan::views`] and
+    /// [`PrivacyPlan::range_probability`].
     pub fn events(&self) -> Vec<Event> {
         let sigma = self.views.corrupt_sigma.unwrap_or(self.views.outsider_sigma);
         vec![(Mechanism::Gaussian { sigma }, self.uses_after(self.steps))]
@@ -244,14 +251,37 @@ pub(crate) fn numeric(job: &TrainingJob) -> Result<NumericPlan, SpecError> {
         let expected = "use \"sgd\": how far noise moves the weights is bounded for plain descent only";
         return Err(SpecError::value("training.optimiser", "\"adam\" in a private training", expected));
     }
+    if job.training.weight_decay > 0.0 {
+        let found = format!("{} in a private training", job.training.weight_decay);
+        let expected = "leave it out, or set it to 0: how far weights move is bounded without decay only";
+        return Err(SpecError::value("training.weight_decay", found, expected));
+    }
     if let Some(index) = job.model.layers.iter().position(|layer| layer.kind() == "batch-norm") {
         let why = "normalises a record by the others of its batch, so that no record has a gradient of its own to bound; leave \
                    it out of a private training";
         return Err(SpecError::Layer { index, kind: "batch-norm", why: why.to_owned() });
     }
-    let training =
-        TrainingSpec { learning_rate: job.training.learning_rate * spec.clip, ..job.training.clone() };
-    NumericPlan::new(&job.model, &training, &job.fixed_point)
+    let (rate, clip) = (job.training.learning_rate, spec.clip);
+    let training = TrainingSpec { learning_rate: rate * clip, ..job.training.clone() };
+    training.validate().map_err(|_| {
+        let expected = "use values whose product is above 0 and at most 1024";
+        SpecError::value(
+            "training.learning_rate times privacy.clip",
+            format!("{rate} times {clip}"),
+            expected,
+        )
+    })?;
+    NumericPlan::new(&job.model, &training, &job.fixed_point).map_err(|error| match error {
+        SpecError::Scales { what, needs, has, advice } if what.starts_with(crate::scales::RATE) => {
+            let what = what.replacen(
+                crate::scales::RATE,
+                &format!("training.learning_rate {rate} times privacy.clip {clip}, a rate"),
+                1,
+            );
+            SpecError::Scales { what, needs, has, advice }
+        }
+        other => other,
+    })
 }
 
 /// The rings of activations and of their gradients: squared norms of both must fit. A few bits more are worth their bytes if they
@@ -284,6 +314,7 @@ fn strategy(
     job: &TrainingJob,
     spec: &PrivacySpec,
     participation: Participation,
+    coordinates: u64,
 ) -> Result<Option<Banded>, TrainError> {
     let NoiseKind::Banded { bands } = spec.noise else { return Ok(None) };
     let refused = |key: &str, found: String, expected: String| SpecError::value(key, found, expected).into();
@@ -301,7 +332,17 @@ fn strategy(
         let expected = "use a constant learning rate without warm-up with banded noise";
         return Err(refused("training.schedule", "not constant".to_owned(), expected.to_owned()));
     }
-    Ok(Some(Banded::square_root(bands)?))
+    let strategy = Banded::square_root(bands)?;
+    let most = MOST_HISTORY / 8 / coordinates.max(1) + 1;
+    if bands as u64 > most {
+        let expected = format!(
+            "use at most {most}: each of them but one keeps the noise of {coordinates} coordinates, 8 bytes each, and a party \
+             keeps at most {} MiB",
+            MOST_HISTORY >> 20
+        );
+        return Err(refused("privacy.noise.bands", bands.to_string(), expected));
+    }
+    Ok(Some(strategy))
 }
 
 /// The noise as it is planned so far.

@@ -7,15 +7,18 @@ use tercet_helper::local::{self, Program};
 use tercet_helper::{CostEngine, Roles};
 use tercet_net::PartyId;
 use tercet_privacy::PrivacyError;
+use tercet_privacy::accountant::Neighbours;
 use tercet_privacy::sampler::{DiscreteGaussian, Variance, check_variance};
 use tercet_share::{Ring, Tensor, fixed};
 
 use super::noise::Noise;
 use super::{KAPPA, PrivacyPlan, clipping, numeric};
-use crate::fixtures::{RELU, data, dense, features, image, job, training};
+use crate::fixtures::{RELU, clouds, data, dense, features, image, job, training};
 use crate::layers::Factors;
-use crate::spec::{BoundMode, FixedPointSpec, LayerSpec, Loss, NoiseKind, PrivacySpec, Schedule};
-use crate::{NumericPlan, Privacy, TrainError, Trainer, TrainingJob};
+use crate::spec::{
+    BoundMode, FixedPointSpec, LayerSpec, Loss, NoiseKind, PrivacySpec, Schedule, TrainingSpec,
+};
+use crate::{DataSets, NumericPlan, Privacy, Release, TrainError, Trainer, TrainingJob};
 
 fn spec(mode: BoundMode) -> PrivacySpec {
     PrivacySpec {
@@ -306,7 +309,9 @@ impl Program for NoiseOnly<'_> {
 
 fn noise_of_three(plan: &PrivacyPlan, quiet: Option<usize>) -> Vec<i64> {
     let policy = Policy::new(vec![Rule { reason: Reason::Model, to: vec![0] }]);
-    let [opened, ..] = local::run(&NoiseOnly { plan, count: 10_000, steps: 1, quiet }, &policy).unwrap();
+    let (count, mut plan) = (10_000, plan.clone());
+    plan.sensitivity.coordinates = 2 * count as u64;
+    let [opened, ..] = local::run(&NoiseOnly { plan: &plan, count, steps: 1, quiet }, &policy).unwrap();
     opened.unwrap()
 }
 
@@ -333,7 +338,7 @@ fn noise_scaled_by_a_tenth_is_noticed() {
         let zeros = e.public(&Tensor::zeros(10_000, 1), meta).unwrap();
         let mut gradients =
             [crate::layers::Gradient { weight: e.lift(&zeros).unwrap(), bias: e.lift(&zeros).unwrap() }];
-        Noise::with(sampler, 777).unwrap().add(&mut e, &mut gradients).unwrap();
+        Noise::with(&sampler, 20_000).unwrap().add(&mut e, &mut gradients).unwrap();
         gradients[0].weight.elements().data().iter().map(|&v| v as i64).collect::<Vec<_>>()
     };
     let stated = 3.0 * plan.share_deviation().powi(2);
@@ -346,30 +351,148 @@ fn noise_scaled_by_a_tenth_is_noticed() {
 
 #[test]
 fn noise_that_is_drawn_ahead_is_used_once() {
-    let law = || DiscreteGaussian::new(Variance::of_sigma(1e6).unwrap());
+    let law = DiscreteGaussian::new(Variance::of_sigma(1e6).unwrap());
     let meta = Meta { rows: 1000, cols: 1, frac: 0, ring: Ring::FULL };
     let mut e = clear();
     let zeros = e.public(&Tensor::zeros(1000, 1), meta).unwrap();
-    // Draws that end in the middle of a tensor, at its end, and beyond it.
-    for ahead in [1, 300, 1000, 3000, 7001] {
-        let mut noise = Noise::with(law(), ahead).unwrap();
-        let mut step = || {
-            let mut gradients =
-                [crate::layers::Gradient { weight: e.lift(&zeros).unwrap(), bias: e.lift(&zeros).unwrap() }];
-            noise.add(&mut e, &mut gradients).unwrap();
-            let [crate::layers::Gradient { weight, bias }] = gradients;
-            [weight.elements().data().to_vec(), bias.elements().data().to_vec()].concat()
-        };
-        let (first, second) = (step(), step());
-        let mut all = [first.clone(), second.clone()].concat();
-        all.sort_unstable();
-        all.dedup();
-        // Chance makes about two of 4,000 numbers equal; a draw that is used twice, hundreds.
-        assert!(all.len() > 3950, "{ahead}: {}", all.len());
-        let both: Vec<u64> = first.iter().chain(&second).copied().collect();
-        let variance = both.iter().map(|v| (*v as i64 as f64).powi(2)).sum::<f64>() / both.len() as f64;
-        assert!((variance / 3e12 - 1.0).abs() < 0.15, "{ahead}: {variance} of the three parties");
+    let mut noise = Noise::with(&law, 2000).unwrap();
+    let mut step = || {
+        let mut gradients =
+            [crate::layers::Gradient { weight: e.lift(&zeros).unwrap(), bias: e.lift(&zeros).unwrap() }];
+        noise.add(&mut e, &mut gradients).unwrap();
+        let [crate::layers::Gradient { weight, bias }] = gradients;
+        [weight.elements().data().to_vec(), bias.elements().data().to_vec()].concat()
+    };
+    let both = [step(), step()].concat();
+    let mut all = both.clone();
+    all.sort_unstable();
+    all.dedup();
+    // Chance makes about two of 4,000 numbers equal; a draw that is used twice, hundreds.
+    assert!(all.len() > 3950, "{}", all.len());
+    // Three times s², not nine: no party takes another's draw.
+    let variance = both.iter().map(|v| (*v as i64 as f64).powi(2)).sum::<f64>() / both.len() as f64;
+    assert!((variance / 3e12 - 1.0).abs() < 0.15, "{variance} of the three parties");
+}
+
+#[test]
+fn noise_of_another_number_of_coordinates_is_refused() {
+    let meta = Meta { rows: 1000, cols: 1, frac: 0, ring: Ring::FULL };
+    let mut e = clear();
+    let zeros = e.public(&Tensor::zeros(1000, 1), meta).unwrap();
+    for coordinates in [1, 1999, 2001] {
+        let law = DiscreteGaussian::new(Variance::of_sigma(1e6).unwrap());
+        let mut gradients =
+            [crate::layers::Gradient { weight: e.lift(&zeros).unwrap(), bias: e.lift(&zeros).unwrap() }];
+        let error =
+            Noise::with(&law, coordinates).unwrap().add(&mut e, &mut gradients).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("counts {coordinates} coordinates, the gradients have 2000")),
+            "{error}"
+        );
     }
+}
+
+#[test]
+fn banded_noise_of_the_clear_engine_is_of_three_parties() {
+    let (_, mut plan) = plans(&banded(3));
+    plan.sensitivity.coordinates = 20_000;
+    let mut e = clear();
+    let meta = Meta { rows: 10_000, cols: 1, frac: 0, ring: Ring::FULL };
+    let zeros = e.public(&Tensor::zeros(10_000, 1), meta).unwrap();
+    let mut gradients =
+        [crate::layers::Gradient { weight: e.lift(&zeros).unwrap(), bias: e.lift(&zeros).unwrap() }];
+    // The first step has nothing to take back.
+    Noise::new(&plan).unwrap().add(&mut e, &mut gradients).unwrap();
+    let first = gradients[0].weight.elements().data().iter().map(|&v| v as i64).collect::<Vec<_>>();
+    check_variance(&first, 3.0 * plan.share_deviation().powi(2)).unwrap();
+}
+
+/// Weights and biases of the only layer after and before the first step, in real numbers.
+fn first_step(job: &TrainingJob, rows: DataSets) -> Vec<f64> {
+    let mut trainer = Trainer::new(clear(), job, rows).unwrap();
+    let read = |trainer: &Trainer<ClearEngine>| {
+        let parameter = &trainer.state().parameters[0];
+        let parts = [&parameter.weight, &parameter.bias];
+        let values = parts.iter().flat_map(|part| {
+            let Meta { frac, ring, .. } = part.meta();
+            let scale = (-f64::from(frac)).exp2();
+            part.elements().data().iter().map(move |&v| ring.signed(v) as f64 * scale).collect::<Vec<_>>()
+        });
+        values.collect::<Vec<_>>()
+    };
+    let before = read(&trainer);
+    trainer.step().unwrap();
+    assert!(trainer.engine().violations().is_empty(), "{:?}", trainer.engine().violations());
+    read(&trainer).iter().zip(before).map(|(after, before)| after - before).collect()
+}
+
+#[test]
+fn one_huge_row_moves_the_weights_by_its_bound_and_the_noise_alone() {
+    for mode in [BoundMode::Normalise, BoundMode::Clip] {
+        let mut job = linear(mode);
+        (job.training.batch, job.training.max_steps) = (1, Some(1));
+        job.fixed_point.range_bits = 18;
+        job.release = Release { model: vec![0], ..Release::default() };
+        let spec = &mut job.privacy.as_mut().unwrap().spec;
+        (spec.epsilon, spec.row_norm) = (8.0, Some(100.0));
+        let mut rows = DataSets { train: clouds(&job.model, 1, 1, 1), test: Vec::new() };
+        // Of the norm that the job allows, so that the owner leaves it as it is.
+        rows.train[0].values.as_mut().unwrap().features.fill(100.0 / 8f32.sqrt() * 0.999);
+
+        let (_, plan) = plans(&job);
+        let norm = |moved: &[f64]| moved.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let unit = (-f64::from(plan.fraction_bits)).exp2();
+        let noise = 3f64.sqrt() * plan.share_deviation() * (plan.coordinates() as f64).sqrt();
+        let rate = job.training.learning_rate * 0.5;
+        let most = rate * unit * (plan.sensitivity.total + 8.0 * noise);
+        let moved = norm(&first_step(&job, rows.clone()));
+        assert!(moved <= most, "{mode:?}: {moved} of {most}");
+        // The same row in an open training.
+        job.privacy = None;
+        let open = norm(&first_step(&job, rows));
+        assert!(open > 2.0 * most, "{mode:?}: {open} of {most}: the row checks nothing");
+    }
+}
+
+#[test]
+fn a_step_moves_the_weights_by_noise_of_the_planned_variance() {
+    for mode in [BoundMode::Normalise, BoundMode::Clip] {
+        let mut job = linear(mode);
+        job.model = features(100, vec![dense(100)], Loss::BinaryCrossEntropy);
+        job.training.max_steps = Some(1);
+        (job.fixed_point.weight_bits, job.fixed_point.range_bits) = (12, 18);
+        job.release = Release { model: vec![0], ..Release::default() };
+        let rows = DataSets { train: clouds(&job.model, ROWS, 1, 1), test: Vec::new() };
+        let (_, plan) = plans(&job);
+        // Two runs on the same rows: what the gradients move is the same in both.
+        let [one, other] = [(); 2].map(|()| first_step(&job, rows.clone()));
+        // rate · C / batch of a gradient bounded to 1, in its units.
+        let unit = job.training.learning_rate * 0.5 / 20.0 * (-f64::from(plan.fraction_bits)).exp2();
+        let noise: Vec<i64> = one.iter().zip(&other).map(|(a, b)| ((a - b) / unit).round() as i64).collect();
+        check_variance(&noise, 2.0 * 3.0 * plan.share_deviation().powi(2)).unwrap();
+    }
+}
+
+#[test]
+fn truncated_velocities_move_weights_as_far_as_the_bound_says() {
+    let mut job = linear(BoundMode::Clip);
+    job.model = features(8, vec![dense(64)], Loss::BinaryCrossEntropy);
+    (job.training.epochs, job.training.batch) = (1, 1);
+    job.privacy.as_mut().unwrap().spec.epsilon = 100.0;
+    let fixed = &mut job.fixed_point;
+    (fixed.activations, fixed.gradients, fixed.weights) = (Some(4), Some(6), Some(8));
+    fixed.range_bits = 16;
+    let steps = 100;
+    let weights = |momentum: f64| {
+        let job = TrainingJob { training: TrainingSpec { momentum, ..job.training.clone() }, ..job.clone() };
+        PrivacyPlan::new(&job, steps).unwrap().unwrap().layers[0].weight_norm
+    };
+    // Hardly any momentum, but a truncation of 576 numbers in every step, all of them off to one side.
+    let moved = weights(0.001) - weights(0.0);
+    let rate = job.training.learning_rate * 0.5;
+    let truncated = (9.0 * 64.0f64).sqrt() * super::TRUNCATION_UNITS / f64::from(1 << 10);
+    let least = steps as f64 * rate * truncated;
+    assert!(moved > least && moved < 2.0 * least, "{moved} of {least}");
 }
 
 #[test]
@@ -379,6 +502,7 @@ fn both_views_of_a_planned_run_are_within_its_epsilon() {
         let (outside, corrupt) = (plan.views.outsider.best(), plan.views.corrupt_party.unwrap().best());
         assert!(corrupt <= 1.0 && corrupt > 0.999, "{corrupt}");
         assert!(outside < corrupt, "{outside} {corrupt}");
+        assert_eq!(plan.views.neighbours, Some(Neighbours::ZeroOutOne));
         // Three batches an epoch, four epochs: a record takes part four times.
         assert_eq!((plan.steps, plan.participations), (12, 4));
         assert_eq!([0, 1, 3, 4, 12].map(|steps| plan.uses_after(steps)), [0, 1, 1, 2, 4]);
@@ -554,6 +678,13 @@ fn what_cannot_be_private_is_refused_in_one_sentence() {
     // Three batches an epoch.
     refused(&|job| banded(job, 4), "privacy.noise.bands is 4; use at most 3");
     refused(&|job| banded(job, 0), "1 to 4096 bands");
+    // Half a million coordinates.
+    let wide = |job: &mut TrainingJob| {
+        banded(job, 400);
+        job.model = features(5000, vec![dense(100)], Loss::SoftmaxCrossEntropy);
+        (job.training.epochs, job.training.batch) = (1, 1);
+    };
+    refused(&wide, "privacy.noise.bands is 400; use at most 269");
     let both = |job: &mut TrainingJob| {
         banded(job, 2);
         patients(job, 2, None);
@@ -569,6 +700,19 @@ fn what_cannot_be_private_is_refused_in_one_sentence() {
     refused(&|job| privacy(job).mode = BoundMode::Clip, "privacy.gamma");
     refused(&|job| job.privacy.as_mut().unwrap().corrupt = 3, "at least one must be honest");
     refused(&|job| job.standardise = true, "not covered by the noise");
+    let rates = |job: &mut TrainingJob, rate, clip| {
+        job.training.learning_rate = rate;
+        privacy(job).clip = clip;
+    };
+    refused(&|job| rates(job, 512.0, 4.0), "training.learning_rate times privacy.clip is 512 times 4; use");
+    refused(
+        &|job| rates(job, 1e-12, 0.5),
+        "training.learning_rate 0.000000000001 times privacy.clip 0.5, a rate of 5e-13 with batches of 20 needs",
+    );
+    refused(
+        &|job| job.training.weight_decay = 0.25,
+        "training.weight_decay is 0.25 in a private training; leave it out, or set it to 0",
+    );
     refused(&|job| job.model.loss = Loss::MeanSquaredError, "mean-squared-error");
     refused(&|job| job.fixed_point.weight_bits = 2, "fixed_point.weight_bits is 2, but weights of layer 0");
     refused(&|job| job.fixed_point.range_bits = 4, "fixed_point.range_bits is 4, but outputs of layer 0");

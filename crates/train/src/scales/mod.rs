@@ -115,6 +115,9 @@ struct Rate {
     decay: i64,
 }
 
+/// How a message about a learning rate without its scale begins: in a private training the rate is a product.
+pub(crate) const RATE: &str = "a learning rate";
+
 /// c of the first rate at least, if there is a warm-up.
 const WARM_UP_STEPS: f64 = 64.0;
 
@@ -369,7 +372,7 @@ fn rate_bits(
         // The step to a power of two below the rate shows what is missing.
         let needs = ((divisor as f64 / least).log2() + 6.0).ceil().max(0.0) as u32;
         SpecError::Scales {
-            what: format!("a learning rate of {least:e} with batches of {} needs about", training.batch),
+            what: format!("{RATE} of {least:e} with batches of {} needs about", training.batch),
             needs,
             has: most,
             advice: "use a higher rate (a power of two needs the fewest bits), or fewer fractional or weight bits",

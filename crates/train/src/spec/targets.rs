@@ -47,6 +47,11 @@ impl TargetsSpec {
         Ok(())
     }
 
+    /// Whether the ε that `[privacy]` asks for is within the target; `None` without one of them.
+    pub fn met_epsilon(&self, privacy: Option<f64>) -> Option<bool> {
+        Some(privacy? <= self.epsilon?)
+    }
+
     /// Correct predictions that `rows` test rows need.
     pub(crate) fn needed(&self, rows: usize) -> Option<usize> {
         // A hair less, for shares such as 0.95 that have no exact number: 19 of 20 rows must do.
@@ -90,7 +95,13 @@ mod tests {
             assert!(error.contains(part), "{text}: {error}");
         }
         targets("epsilon = 1.0").validate(Some(1.0)).unwrap();
-        targets("epsilon = 1.0\nopen_anyway = true").validate(Some(1.5)).unwrap();
+        let anyway = targets("epsilon = 1.0\nopen_anyway = true");
+        anyway.validate(Some(1.5)).unwrap();
+        assert_eq!(
+            [Some(1.5), Some(1.0), None].map(|e| anyway.met_epsilon(e)),
+            [Some(false), Some(true), None]
+        );
+        assert_eq!(targets("").met_epsilon(Some(1.0)), None);
         targets("accuracy = 0.9").validate(None).unwrap();
         assert!(toml::from_str::<TargetsSpec>("accurracy = 0.9").is_err());
     }
